@@ -1,0 +1,629 @@
+# cython: language_level=3
+"""Memoryviews and numbers to C, codes to exceptions; no policy and no NumPy."""
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+cdef extern from "sys/mman.h" nogil:
+    void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
+    int munmap(void *address, size_t length)
+    int madvise(void *address, size_t length, int advice)
+    int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTDUMP
+    void *MAP_FAILED
+
+cdef extern from "image.h" nogil:
+    enum: FF_MAX_OPS, FF_ERR_LEN, FF_E_POISON, FF_E_PYTHON
+    ctypedef struct ff_op:
+        int32_t kind
+        int32_t i[7]
+        float f[16]
+    ctypedef struct ff_plan:
+        int32_t n_ops, out_h, out_w, dtype, layout, exact, orient, max_scans
+        int64_t max_pixels, max_bytes
+        float scale[3]
+        float bias[3]
+        ff_op ops[FF_MAX_OPS]
+    ctypedef struct ff_key:
+        uint64_t seed, epoch, index
+    ctypedef struct ff_image:
+        pass
+    ff_image *ff_image_new()
+    void ff_image_free(ff_image *image)
+    size_t ff_plan_row_bytes(const ff_plan *plan)
+    int ff_image_encoded(ff_image *image, const ff_plan *plan, const uint8_t *data, size_t size, const ff_key *key,
+                         void *row, char *err)
+    int ff_image_pixels(ff_image *image, const ff_plan *plan, const uint8_t *rgb, int64_t width, int64_t height,
+                        int64_t stride, const ff_key *key, void *row, char *err)
+
+cdef extern from "rng.h" nogil:
+    double ff_uniform(const ff_key *key, uint32_t op, uint32_t draw)
+
+cdef extern from "permute.h" nogil:
+    uint64_t ff_permute(uint64_t n, uint64_t seed, uint64_t epoch, uint64_t position)
+
+cdef extern from "cpu.h" nogil:
+    const char *ff_simd_name()
+    int ff_simd_select(const char *name)
+
+cdef extern from "jpeg.h" nogil:
+    int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
+    int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
+    const char *ff_jpeg_version()
+
+cdef extern from "ring.h" nogil:
+    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
+    uint64_t FF_NO_SAMPLE
+    ctypedef struct ff_ring_shape:
+        uint32_t slots, rows, rows_per_cell, workers
+        uint64_t row_bytes
+    ctypedef struct ff_worker_entry:
+        uint32_t asleep, attached
+        uint64_t sample, started_ns, samples, bytes, read_ns, work_ns, idle_ns
+    ctypedef struct ff_ring_header:
+        uint32_t waiting, stop
+        uint64_t kill_hits
+    ctypedef struct ff_ring:
+        uint8_t *base
+        ff_ring_header *header
+        ff_worker_entry *table
+        uint64_t *cells
+        uint32_t slots, cells_per_slot, rows, workers
+        uint64_t row_bytes, slot_stride, slots_at
+    uint64_t ff_ring_size(const ff_ring_shape *shape)
+    int ff_ring_init(ff_ring *ring, void *base, const ff_ring_shape *shape)
+    int ff_ring_attach(ff_ring *ring, void *base, uint64_t total)
+    int64_t *ff_ring_index(const ff_ring *ring, uint32_t slot)
+    uint8_t *ff_ring_status(const ff_ring *ring, uint32_t slot)
+    uint8_t *ff_ring_row(const ff_ring *ring, uint32_t slot, uint32_t row)
+    void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows,
+                      uint16_t *generations)
+    uint32_t ff_ring_sleepers(const ff_ring *ring)
+    int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows,
+                      const uint16_t *generations, unsigned *suspect)
+    uint32_t ff_ring_lease(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
+    void ff_ring_release(ff_ring *ring, uint32_t slot)
+    uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
+    uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned)
+
+cdef extern from *:
+    """
+    #include <stdatomic.h>
+    #include "ring.h"
+    static inline uint32_t ff_load32(const void *at) { return atomic_load((const _Atomic uint32_t *)at); }
+    static inline void ff_store32(void *at, uint32_t value) { atomic_store((_Atomic uint32_t *)at, value); }
+    static inline uint64_t ff_load64(const void *at) { return atomic_load((const _Atomic uint64_t *)at); }
+    static inline void ff_store64(void *at, uint64_t value) { atomic_store((_Atomic uint64_t *)at, value); }
+    """
+    uint32_t ff_load32(const void *at) nogil
+    void ff_store32(void *at, uint32_t value) nogil
+    uint64_t ff_load64(const void *at) nogil
+    void ff_store64(void *at, uint64_t value) nogil
+
+cdef extern from "sample.h" nogil:
+    enum: FF_NEED_DECODE, FF_NEED_CALL
+    ctypedef struct ff_table:
+        uint64_t count
+    ctypedef struct ff_sample:
+        ff_plan plan
+        const uint8_t *data
+        size_t size
+        uint8_t *pixels
+        uint64_t read_ns, bytes
+        int has_calls
+        char err[FF_ERR_LEN]
+    int ff_table_attach(ff_table *table, const void *base, uint64_t total)
+    int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *store, const ff_table *table,
+                       uint64_t seed)
+    void ff_sample_free(ff_sample *sample)
+    int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
+    int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
+    int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
+
+cdef extern from "worker.h" nogil:
+    enum: FF_STEP_STOP, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_LOST
+    ctypedef struct ff_worker:
+        ff_ring ring
+        ff_sample sample
+        unsigned number
+        int work_fd, ready_fd
+    int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd)
+    int ff_worker_run(ff_worker *worker)
+    int ff_worker_finish(ff_worker *worker, int code)
+
+NEED_DECODE = FF_NEED_DECODE
+NEED_CALL = FF_NEED_CALL
+STEP_STOP = FF_STEP_STOP
+STEP_DECODE = FF_STEP_DECODE
+STEP_CALL = FF_STEP_CALL
+WAIT_NOT = FF_WAIT_NOT
+WAIT_BATCH = FF_WAIT_BATCH
+WAIT_CELL = FF_WAIT_CELL
+E_POISON = FF_E_POISON
+E_PYTHON = FF_E_PYTHON
+MAX_WORKERS = FF_MAX_WORKERS
+MAX_OPS = FF_MAX_OPS
+
+
+class KernelError(Exception):
+    """A sample that the kernel refuses: ``code`` (an FF_E_* number) and ``text``."""
+
+    def __init__(self, code, text):
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+
+cdef object error_of(int code, const char *text):
+    return KernelError(code, text.decode("utf-8", "replace"))
+
+
+cdef const ff_plan *plan_of(bytes plan) except NULL:
+    if len(plan) != sizeof(ff_plan):
+        raise ValueError("not a packed plan")
+    return <const ff_plan *>PyBytes_AS_STRING(plan)
+
+
+def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint orient, int max_scans,
+              int64_t max_pixels, int64_t max_bytes, scale, bias):
+    """The bytes of one ff_plan; ops is a sequence of (kind, ints, floats)."""
+    cdef ff_plan plan
+    cdef int j, k
+    memset(&plan, 0, sizeof(plan))
+    if len(ops) > FF_MAX_OPS:
+        raise ValueError("too many ops")
+    plan.n_ops = len(ops)
+    plan.out_h, plan.out_w, plan.dtype, plan.layout = out_h, out_w, dtype, layout
+    plan.exact, plan.orient, plan.max_scans = exact, orient, max_scans
+    plan.max_pixels, plan.max_bytes = max_pixels, max_bytes
+    for k in range(3):
+        plan.scale[k], plan.bias[k] = scale[k], bias[k]
+    for k, (kind, ints, floats) in enumerate(ops):
+        if len(ints) > 7 or len(floats) > 16:
+            raise ValueError("too many parameters")
+        plan.ops[k].kind = kind
+        for j, value in enumerate(ints):
+            plan.ops[k].i[j] = value
+        for j, value in enumerate(floats):
+            plan.ops[k].f[j] = value
+    return PyBytes_FromStringAndSize(<char *>&plan, sizeof(plan))
+
+
+def plan_row_bytes(bytes plan):
+    """Bytes of one row of this plan."""
+    return ff_plan_row_bytes(plan_of(plan))
+
+
+def uniform(uint64_t seed, uint64_t epoch, uint64_t index, uint32_t op, uint32_t draw):
+    """The kernel's random number for (seed, epoch, index, op, draw), in [0, 1)."""
+    cdef ff_key key = ff_key(seed, epoch, index)
+    return ff_uniform(&key, op, draw)
+
+
+def permute_fill(int64_t[::1] out, uint64_t n, uint64_t seed, uint64_t epoch, uint64_t start, uint64_t step):
+    """out[j] = where position start + j * step of the epoch's order goes; every position is below n."""
+    cdef Py_ssize_t j
+    for j in range(out.shape[0]):
+        out[j] = <int64_t>ff_permute(n, seed, epoch, start + <uint64_t>j * step)
+
+
+def simd_name():
+    """Name of the SIMD variant in use."""
+    return ff_simd_name().decode()
+
+
+def simd_select(str name):
+    """Force a SIMD variant; False where this processor or build has none of that name."""
+    return ff_simd_select(name.encode()) == 0
+
+
+def libjpeg_version():
+    """Version of the libjpeg-turbo that this was built with."""
+    return ff_jpeg_version().decode()
+
+
+def jpeg_size(const uint8_t[::1] data not None):
+    """(width, height) from a JPEG's header."""
+    cdef int64_t width = 0, height = 0
+    cdef int code = ff_jpeg_size(&data[0], data.shape[0], &width, &height) if data.shape[0] else -3
+    if code != 0:
+        raise KernelError(code, "not a readable JPEG header")
+    return width, height
+
+
+def floor_decode(const uint8_t[::1] data not None, uint8_t[::1] out not None):
+    """Decode a JPEG to packed RGB with libjpeg-turbo's defaults: the benchmark's floor."""
+    cdef int code
+    with nogil:
+        code = ff_jpeg_floor(&data[0], data.shape[0], &out[0], out.shape[0])
+    if code != 0:
+        raise KernelError(code, "decode failed")
+
+
+cdef class Image:
+    """Decoder state and scratch for one thread: bytes or pixels to one row."""
+
+    cdef ff_image *image
+
+    def __cinit__(self):
+        self.image = ff_image_new()
+        if self.image == NULL:
+            raise MemoryError("no memory for the image kernel")
+
+    def __dealloc__(self):
+        if self.image != NULL:
+            ff_image_free(self.image)
+
+    def encoded(self, bytes plan, const uint8_t[::1] data not None, uint64_t seed, uint64_t epoch, uint64_t index,
+                uint8_t[::1] out not None):
+        cdef const ff_plan *p = plan_of(plan)
+        cdef ff_key key = ff_key(seed, epoch, index)
+        cdef char err[FF_ERR_LEN]
+        cdef int code
+        err[0] = 0
+        if <size_t>out.shape[0] < ff_plan_row_bytes(p):
+            raise ValueError("out is smaller than a row")
+        with nogil:
+            code = ff_image_encoded(self.image, p, &data[0] if data.shape[0] else NULL, data.shape[0], &key, &out[0],
+                                    err)
+        if code != 0:
+            raise error_of(code, err)
+
+    def pixels(self, bytes plan, const uint8_t[::1] rgb not None, int64_t width, int64_t height, int64_t stride,
+               uint64_t seed, uint64_t epoch, uint64_t index, uint8_t[::1] out not None):
+        cdef const ff_plan *p = plan_of(plan)
+        cdef ff_key key = ff_key(seed, epoch, index)
+        cdef char err[FF_ERR_LEN]
+        cdef int code
+        err[0] = 0
+        if <size_t>out.shape[0] < ff_plan_row_bytes(p) or not fits(rgb.shape[0], width, height, stride):
+            raise ValueError("out or rgb is smaller than its size says")
+        with nogil:
+            code = ff_image_pixels(self.image, p, &rgb[0], width, height, stride, &key, &out[0], err)
+        if code != 0:
+            raise error_of(code, err)
+
+
+cdef bint fits(Py_ssize_t have, int64_t width, int64_t height, int64_t stride):
+    return width > 0 and height > 0 and stride >= width * 3 and (height - 1) * stride + width * 3 <= have
+
+
+cdef class Mapping:
+    """A shared mapping of a whole file descriptor; unmapped when the last reference dies."""
+
+    cdef void *base
+    cdef readonly uint64_t size
+
+    def __cinit__(self, int fd, uint64_t size, bint writable):
+        self.base = NULL
+        if size == 0:
+            raise ValueError("nothing to map")
+        cdef void *base = mmap(NULL, size, PROT_READ | (PROT_WRITE if writable else 0), MAP_SHARED, fd, 0)
+        if base == MAP_FAILED:
+            raise MemoryError(f"cannot map {size} bytes: raise the address-space limit (ulimit -v)")
+        self.base = base
+        self.size = size
+        madvise(base, size, MADV_DONTDUMP)
+
+    def __dealloc__(self):
+        if self.base != NULL:
+            munmap(self.base, self.size)
+
+    def advise(self, uint64_t start, uint64_t length, int advice):
+        """madvise on part of the mapping; False where the kernel refuses."""
+        if start > self.size or length > self.size - start:
+            raise ValueError("outside the mapping")
+        cdef int result
+        with nogil:
+            result = madvise(<uint8_t *>self.base + start, length, advice)
+        return result == 0
+
+
+cdef class Lease:
+    """Holds one slot while anything refers to it, and exports its bytes, writable."""
+
+    cdef Ring ring
+    cdef uint32_t slot
+    cdef Py_ssize_t length
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, ff_ring_row(&self.ring.ring, self.slot, 0), self.length, 0, flags)
+
+    def __dealloc__(self):
+        if self.ring is not None:
+            self.ring.leased[self.slot] = 0
+
+
+cdef class Ring:
+    """The consumer's view of a ring; owns its mapping together with the leases."""
+
+    cdef ff_ring ring
+    cdef Mapping mapping
+    cdef uint16_t *generations
+    cdef uint8_t *abandoned
+    cdef uint8_t *leased
+    cdef uint32_t *failed
+    cdef readonly uint64_t slots_at, slot_stride
+
+    def __cinit__(self, Mapping mapping not None, uint32_t slots, uint32_t rows, uint32_t rows_per_cell,
+                  uint32_t workers, uint64_t row_bytes):
+        cdef ff_ring_shape shape = ff_ring_shape(slots, rows, rows_per_cell, workers, row_bytes)
+        if ff_ring_size(&shape) == 0 or ff_ring_size(&shape) > mapping.size:
+            raise ValueError("the mapping is smaller than the ring")
+        if ff_ring_init(&self.ring, mapping.base, &shape) != 0:
+            raise ValueError("not the shape of a ring")
+        self.mapping = mapping
+        self.slots_at, self.slot_stride = self.ring.slots_at, self.ring.slot_stride
+        self.generations = <uint16_t *>calloc(slots * self.ring.cells_per_slot, sizeof(uint16_t))
+        self.abandoned = <uint8_t *>calloc(slots, 1)
+        self.leased = <uint8_t *>calloc(slots, 1)
+        self.failed = <uint32_t *>calloc(rows, sizeof(uint32_t))
+        if not (self.generations and self.abandoned and self.leased and self.failed):
+            raise MemoryError("no memory for the ring's books")
+
+    def __dealloc__(self):
+        free(self.generations)
+        free(self.abandoned)
+        free(self.leased)
+        free(self.failed)
+
+    @staticmethod
+    def size(uint32_t slots, uint32_t rows, uint32_t rows_per_cell, uint32_t workers, uint64_t row_bytes):
+        """Bytes of the whole mapping, 0 where the numbers make no ring."""
+        cdef ff_ring_shape shape = ff_ring_shape(slots, rows, rows_per_cell, workers, row_bytes)
+        return ff_ring_size(&shape)
+
+    cdef int slot_ok(self, uint32_t slot) except -1:
+        if slot >= self.ring.slots:
+            raise IndexError(slot)
+        return 0
+
+    def index(self, uint32_t slot):
+        """The slot's index column: a writable int64 memoryview of all its rows."""
+        self.slot_ok(slot)
+        return <int64_t[:self.ring.rows]>ff_ring_index(&self.ring, slot)
+
+    def open(self, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows):
+        self.slot_ok(slot)
+        if rows == 0 or rows > self.ring.rows:
+            raise ValueError(rows)
+        self.abandoned[slot] = 0
+        ff_ring_open(&self.ring, slot, sequence, epoch, rows, self.generations + slot * self.ring.cells_per_slot)
+
+    def sleepers(self):
+        return ff_ring_sleepers(&self.ring)
+
+    def check(self, uint32_t slot, uint32_t sequence, uint32_t rows):
+        """1 complete, 0 not yet, -1 - suspect owner where a word is wrong."""
+        cdef unsigned suspect = 0
+        self.slot_ok(slot)
+        cdef int state = ff_ring_check(&self.ring, slot, sequence, rows,
+                                       self.generations + slot * self.ring.cells_per_slot, &suspect)
+        return state if state >= 0 else -1 - <int>suspect
+
+    def lease(self, uint32_t slot, uint32_t rows):
+        """Take a complete slot: (lease, row numbers that failed)."""
+        self.slot_ok(slot)
+        if self.leased[slot] or rows > self.ring.rows:
+            raise ValueError(slot)
+        cdef uint32_t count = ff_ring_lease(&self.ring, slot, rows, self.failed)
+        cdef Lease lease = Lease.__new__(Lease)
+        lease.ring, lease.slot, lease.length = self, slot, rows * self.ring.row_bytes
+        self.leased[slot] = 1
+        return lease, ([self.failed[k] for k in range(count)] if count else None)
+
+    def is_leased(self, uint32_t slot):
+        self.slot_ok(slot)
+        return self.leased[slot] != 0
+
+    def release(self, uint32_t slot, bint poison):
+        """Back to FREE; with poison the rows are overwritten, so that a stale view shows."""
+        self.slot_ok(slot)
+        if poison:
+            memset(ff_ring_row(&self.ring, slot, 0), 0xDB, self.ring.rows * self.ring.row_bytes)
+        ff_ring_release(&self.ring, slot)
+
+    def withdraw(self, uint32_t slot):
+        """Take back what no worker has claimed; how many cells are still being written."""
+        self.slot_ok(slot)
+        self.abandoned[slot] = 1
+        return ff_ring_withdraw(&self.ring, slot)
+
+    def reopen(self, unsigned worker):
+        """After the worker is reaped: its cells go to the others; how many there were."""
+        return ff_ring_reopen(&self.ring, worker + 1, self.generations, self.abandoned)
+
+    def status(self, uint32_t slot, uint32_t row):
+        self.slot_ok(slot)
+        return ff_ring_status(&self.ring, slot)[min(row, self.ring.rows - 1)]
+
+    def set_status(self, uint32_t slot, uint32_t row, int code):
+        """Mark a row as failed with an FF_E_* code."""
+        self.slot_ok(slot)
+        ff_ring_status(&self.ring, slot)[min(row, self.ring.rows - 1)] = <uint8_t>(128 - code)
+
+    def reason(self, uint32_t slot, uint32_t row):
+        """The text that a worker left in a failed row."""
+        self.slot_ok(slot)
+        cdef const uint8_t *text = ff_ring_row(&self.ring, slot, min(row, self.ring.rows - 1))
+        cdef uint64_t room = min(<uint64_t>FF_ERR_LEN, self.ring.row_bytes)
+        return (<const char *>text)[:room].split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    def forget(self, unsigned worker):
+        """Reset the table entry of a worker that is no more."""
+        if worker >= self.ring.workers:
+            raise IndexError(worker)
+        ff_store32(&self.ring.table[worker].asleep, 0)
+        ff_store32(&self.ring.table[worker].attached, 0)
+        ff_store64(&self.ring.table[worker].sample, FF_NO_SAMPLE)
+
+    def sample_of(self, unsigned worker):
+        """(sequence, row, started_ns) of what a worker has in hand, or None."""
+        if worker >= self.ring.workers:
+            raise IndexError(worker)
+        cdef uint64_t sample = ff_load64(&self.ring.table[worker].sample)
+        if sample == FF_NO_SAMPLE:
+            return None
+        return sample >> 32, sample & 0xFFFFFFFF, ff_load64(&self.ring.table[worker].started_ns)
+
+    def is_attached(self, unsigned worker):
+        if worker >= self.ring.workers:
+            raise IndexError(worker)
+        return ff_load32(&self.ring.table[worker].attached) != 0
+
+    def totals(self):
+        """(samples, bytes, read_ns, work_ns, idle_ns) over all workers."""
+        cdef uint64_t samples = 0, size = 0, read_ns = 0, work_ns = 0, idle_ns = 0
+        cdef uint32_t w
+        for w in range(self.ring.workers):
+            samples += ff_load64(&self.ring.table[w].samples)
+            size += ff_load64(&self.ring.table[w].bytes)
+            read_ns += ff_load64(&self.ring.table[w].read_ns)
+            work_ns += ff_load64(&self.ring.table[w].work_ns)
+            idle_ns += ff_load64(&self.ring.table[w].idle_ns)
+        return samples, size, read_ns, work_ns, idle_ns
+
+    def set_waiting(self, uint32_t waiting):
+        ff_store32(&self.ring.header.waiting, waiting)
+
+    def set_stop(self):
+        ff_store32(&self.ring.header.stop, 1)
+
+    def kill_hits(self):
+        """Passes of the kill point named by FF_KILL_AT; 0 in a normal build."""
+        return ff_load64(&self.ring.header.kill_hits)
+
+
+cdef class Sample:
+    """Makes single rows in this process: what a worker does, for num_workers=0."""
+
+    cdef ff_sample sample
+    cdef Mapping table
+    cdef object row
+
+    def __cinit__(self, bytes plan not None, bytes store, Mapping table not None, uint64_t seed):
+        start_sample(&self.sample, plan, store, table, seed)
+        self.table = table
+
+    def __dealloc__(self):
+        ff_sample_free(&self.sample)
+
+    def make(self, uint64_t epoch, int64_t index, uint8_t[::1] row not None):
+        """0, NEED_DECODE or NEED_CALL; raises KernelError where the sample is bad."""
+        cdef int code
+        if <size_t>row.shape[0] < ff_plan_row_bytes(&self.sample.plan) and not self.sample.has_calls:
+            raise ValueError("row is too small")
+        self.row = row
+        with nogil:
+            code = ff_sample_make(&self.sample, epoch, index, &row[0])
+        return self.checked(code)
+
+    cdef object checked(self, int code):
+        if code < 0:
+            raise error_of(code, self.sample.err)
+        return code
+
+    def data(self):
+        """The encoded bytes of the sample in hand; valid until the next make."""
+        return <const uint8_t[:self.sample.size]>self.sample.data
+
+    def pixels(self):
+        """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
+        return bytearray(<const uint8_t[:self.sample.plan.out_h * self.sample.plan.out_w * 3]>self.sample.pixels)
+
+    def decoded(self, const uint8_t[::1] rgb not None, int64_t width, int64_t height):
+        return self.checked(give_decoded(&self.sample, rgb, width, height))
+
+    def called(self, const uint8_t[::1] rgb not None):
+        return self.checked(give_called(&self.sample, rgb))
+
+    def read_ns(self):
+        return self.sample.read_ns
+
+
+cdef int start_sample(ff_sample *sample, bytes plan, bytes store, Mapping table, uint64_t seed) except -1:
+    cdef ff_table view
+    if ff_table_attach(&view, table.base, table.size) != 0:
+        raise ValueError("not a source table")
+    if ff_sample_init(sample, plan_of(plan), NULL if store is None else plan_of(store), &view, seed) != 0:
+        raise MemoryError("no memory for the image kernel")
+    return 0
+
+
+cdef int give_decoded(ff_sample *sample, const uint8_t[::1] rgb, int64_t width, int64_t height) except? -99:
+    cdef int code
+    if not fits(rgb.shape[0], width, height, width * 3):
+        raise ValueError("rgb is smaller than its size says")
+    with nogil:
+        code = ff_sample_decoded(sample, &rgb[0], width, height, width * 3)
+    return code
+
+
+cdef int give_called(ff_sample *sample, const uint8_t[::1] rgb) except? -99:
+    cdef int code
+    if not fits(rgb.shape[0], sample.plan.out_w, sample.plan.out_h, sample.plan.out_w * 3):
+        raise ValueError("rgb is smaller than the plan's size")
+    with nogil:
+        code = ff_sample_called(sample, &rgb[0], sample.plan.out_w * 3)
+    return code
+
+
+cdef class Worker:
+    """An image worker's loop over a ring; returns to Python only where a row needs it."""
+
+    cdef ff_worker worker
+    cdef Mapping mapping, table
+
+    def __cinit__(self, Mapping mapping not None, Mapping table not None, bytes plan not None, bytes store,
+                  uint64_t seed, unsigned number, int work_fd, int ready_fd):
+        memset(&self.worker, 0, sizeof(self.worker))
+        if ff_ring_attach(&self.worker.ring, mapping.base, mapping.size) != 0 or number >= self.worker.ring.workers:
+            raise ValueError("not a ring that this build of fastfeed laid out")
+        start_sample(&self.worker.sample, plan, store, table, seed)
+        self.mapping, self.table = mapping, table
+        self.worker.number, self.worker.work_fd, self.worker.ready_fd = number, work_fd, ready_fd
+
+    def __dealloc__(self):
+        ff_sample_free(&self.worker.sample)
+
+    def attach(self):
+        ff_store32(&self.worker.ring.table[self.worker.number].attached, 1)
+
+    def run(self):
+        """STEP_STOP, STEP_DECODE or STEP_CALL."""
+        cdef int step
+        with nogil:
+            step = ff_worker_run(&self.worker)
+        if step == FF_STEP_LOST:
+            raise RuntimeError("the ring was damaged under this worker")
+        return step
+
+    def data(self):
+        """The encoded bytes of the row in hand."""
+        return <const uint8_t[:self.worker.sample.size]>self.worker.sample.data
+
+    def pixels(self):
+        """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
+        cdef ff_sample *sample = &self.worker.sample
+        return bytearray(<const uint8_t[:sample.plan.out_h * sample.plan.out_w * 3]>sample.pixels)
+
+    def decoded(self, const uint8_t[::1] rgb not None, int64_t width, int64_t height):
+        """STEP_CALL where the callables come next, otherwise 0."""
+        return ff_worker_finish(&self.worker, give_decoded(&self.worker.sample, rgb, width, height))
+
+    def called(self, const uint8_t[::1] rgb not None):
+        return ff_worker_finish(&self.worker, give_called(&self.worker.sample, rgb))
+
+    def fail(self, int code, str text not None):
+        cdef bytes encoded = text.encode("utf-8", "replace")[:FF_ERR_LEN - 1]
+        memcpy(self.worker.sample.err, PyBytes_AS_STRING(encoded), len(encoded) + 1)
+        return ff_worker_finish(&self.worker, code)
+
+
+def settle(int consumer_pidfd, unsigned number, int last_fd):
+    """Process-wide settling in of a worker whose descriptors are 3..last_fd."""
+    cdef int code = ff_worker_settle(consumer_pidfd, number, last_fd)
+    if code != 0:
+        raise OSError(-code, "cannot start the watching thread")

@@ -1,0 +1,241 @@
+"""Worker processes: start, watch, restart, stop.
+
+Note: how workers end
+---------------------
+1. ``stop`` sets the ring's stop flag and posts a token for every worker.  A worker looks at the flag before each claim
+   and after each token, so an idle one leaves at once and a busy one after its cell.
+2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.
+3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.
+4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
+   ends the process.
+5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
+   wake-up.  It is reaped first; only then are its cells opened again (the feed does that) and a successor started.
+6. Interrupts are the consumer's business: workers are started with SIGINT blocked and ignore it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastfeed.errors import ConfigError, WorkerDied
+from fastfeed.ring import Ring
+from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
+
+_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from fastfeed.worker import main; main()"
+_GRACE_S = 2.0
+# Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
+_ABOVE = 64
+_ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")
+_START_DEATHS = 3
+_IDLE_DEATHS = 12
+_FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.05, 2.0
+
+
+@dataclass(frozen=True)
+class Death:
+    """One worker that ended without being told to; it is reaped already."""
+
+    worker: int
+    pid: int
+    signal: int | None
+    exit_code: int | None
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            name = signal.Signals(self.signal).name if self.signal in list(signal.Signals) else str(self.signal)
+            hint = " (the out-of-memory killer, or kill -9)" if self.signal == signal.SIGKILL else ""
+            return f"worker {self.worker} (pid {self.pid}) was ended by {name}{hint}"
+        return f"worker {self.worker} (pid {self.pid}) exited with code {self.exit_code}"
+
+
+class Crew:
+    """The workers of one feed.
+
+    Parameters
+    ----------
+    ring : Ring
+        What they fill.
+    spec : bytes
+        Marshalled description of the work, the same for all.
+    table_fd : int
+        Descriptor of the source table; stays the caller's.
+    workers : int
+        How many.
+    """
+
+    def __init__(self, ring: Ring, spec: bytes, table_fd: int, workers: int) -> None:
+        if not sys.executable:
+            raise ConfigError("sys.executable is empty, so no worker can be started: use num_workers=0")
+        self._ring = ring
+        self._fds: dict[int, int] = {}
+        self._pids: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+        self._restart_at: dict[int, float] = {}
+        self._start_deaths = 0
+        self._idle_deaths = 0
+        self._samples_at_death = 0
+        self.deaths = 0
+        self._poll = select.poll()
+        self._environment = dict(os.environ)
+        self._environment.update((f"{library}_NUM_THREADS", "1") for library in _ONE_THREAD)
+        try:
+            self._adopt(RING_FD, os.dup(ring.fd))
+            self._adopt(WORK_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE))
+            self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
+            self._adopt(SPEC_FD, _sealed(spec))
+            self._adopt(TABLE_FD, os.dup(table_fd))
+            self._poll.register(self._fds[READY_FD], select.POLLIN)
+            for worker in range(workers):
+                self._start(worker)
+        except BaseException:
+            self.stop(grace=0)
+            raise
+
+    def _adopt(self, target: int, fd: int) -> None:
+        self._fds[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+        os.close(fd)
+
+    def _start(self, worker: int) -> None:
+        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        ]
+        actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in self._fds.items()]
+        root = str(Path(__file__).resolve().parent.parent)
+        argv = [sys.executable, "-I", "-S", "-c", _BOOT, root, str(worker)]
+        pid = os.posix_spawn(sys.executable, argv, self._environment, file_actions=actions, setsigmask=[signal.SIGINT])
+        pidfd = os.pidfd_open(pid)
+        self._pids[worker], self._pidfds[worker] = pid, pidfd
+        self._poll.register(pidfd, select.POLLIN)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the workers that run now, in the order of their numbers."""
+        return [self._pids[worker] for worker in sorted(self._pids)]
+
+    def wake(self) -> None:
+        """Post a token for every worker that may be asleep."""
+        sleepers = self._ring.native.sleepers()
+        if sleepers:
+            os.eventfd_write(self._fds[WORK_FD], sleepers)
+
+    def wait(self, timeout_s: float | None) -> list[Death]:
+        """Block until a batch may be complete, a worker has died, a restart is due or the time is over."""
+        if self._restart_at:
+            due = max(0.0, min(self._restart_at.values()) - time.monotonic())
+            timeout_s = due if timeout_s is None else min(due, timeout_s)
+        # Rounded up: a poll that returns a little early would only come back at once.
+        events = self._poll.poll(None if timeout_s is None else int(timeout_s * 1000) + 1)
+        ready = {fd for fd, _ in events}
+        if self._fds[READY_FD] in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._fds[READY_FD])
+        return [self._reap(worker) for worker, pidfd in list(self._pidfds.items()) if pidfd in ready]
+
+    def _reap(self, worker: int) -> Death:
+        pid, pidfd = self._pids.pop(worker), self._pidfds.pop(worker)
+        self._poll.unregister(pidfd)
+        try:
+            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except ChildProcessError:  # somebody else waited for it, or SIGCHLD is ignored
+            result = None
+        os.close(pidfd)
+        if result is None:
+            return Death(worker, pid, None, None)
+        if result.si_code == os.CLD_EXITED:
+            return Death(worker, pid, None, result.si_status)
+        return Death(worker, pid, result.si_status, None)
+
+    def kill(self, worker: int) -> Death:
+        """Kill a worker that hangs, and reap it: from here on it cannot write any more."""
+        signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
+        return self._reap(worker)
+
+    def running(self, worker: int) -> bool:
+        """Whether this worker is alive as far as is known."""
+        return worker in self._pids
+
+    def replace(self, death: Death, sample: str | None) -> None:
+        """Arrange for a successor, at once or, where deaths follow each other without progress, later and later.
+
+        Raises
+        ------
+        WorkerDied
+            If workers die before they reach their loop, or one after another without finishing a sample.
+        """
+        self.deaths += 1
+        samples = self._ring.native.totals()[0]
+        attached = self._ring.native.is_attached(death.worker)
+        self._start_deaths = 0 if attached else self._start_deaths + 1
+        self._idle_deaths = 0 if samples > self._samples_at_death else self._idle_deaths + 1
+        self._samples_at_death = samples
+        self._ring.native.forget(death.worker)
+        if self._start_deaths >= _START_DEATHS:
+            raise _died(death, sample, f"{self._start_deaths} workers in a row died while starting")
+        if self._idle_deaths >= _IDLE_DEATHS + len(self._pids):
+            raise _died(death, sample, f"{self._idle_deaths} workers in a row died without finishing a sample")
+        backoff = 0.0
+        if self._idle_deaths > 1:
+            backoff = min(_FIRST_BACKOFF_S * 2 ** (self._idle_deaths - 2), _LAST_BACKOFF_S)
+        self._restart_at[death.worker] = time.monotonic() + backoff
+        self.restart_due()
+
+    def restart_due(self) -> None:
+        """Start the successors whose time has come."""
+        if not self._restart_at:
+            return
+        now = time.monotonic()
+        for worker in [worker for worker, at in self._restart_at.items() if at <= now]:
+            del self._restart_at[worker]
+            self._start(worker)
+
+    def stop(self, grace: float = _GRACE_S) -> None:
+        """End and reap every worker and close all descriptors; see the note at the top.  May be called again."""
+        self._restart_at.clear()
+        if self._pids and grace > 0:
+            self._ring.native.set_stop()
+            os.eventfd_write(self._fds[WORK_FD], len(self._pids))
+            deadline = time.monotonic() + grace
+            while self._pids and (left := deadline - time.monotonic()) > 0:
+                self.wait(left)
+        for worker in list(self._pids):
+            self.kill(worker)
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
+
+
+def _died(death: Death, sample: str | None, what: str) -> WorkerDied:
+    doing = f" while it worked on {sample}" if sample else ""
+    return WorkerDied(
+        f"{what}; the last: {death}{doing}. Its own message, if any, is on standard error; "
+        f"`fastfeed doctor` tries a worker alone, and num_workers=0 runs the work in this process",
+        pid=death.pid,
+        signal=death.signal,
+        sample=sample,
+    )
+
+
+def _sealed(content: bytes) -> int:
+    fd = os.memfd_create("fastfeed-spec", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    except OSError as error:
+        os.close(fd)
+        if error.errno == errno.ENOSPC:
+            raise MemoryError("no memory for the description of the work") from error
+        raise
+    return fd

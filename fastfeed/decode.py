@@ -1,0 +1,215 @@
+"""PIL, and only here: every format but JPEG becomes 8-bit RGB pixels.
+
+Pillow and pillow-simd both provide PIL; neither is a hard dependency, so it is imported where it is used.  Colour goes
+the way of Pillow's ``convert("RGB")``: alpha is dropped, not composited.  What is decided here instead:
+
+- 16-bit grey keeps its high byte, as Pillow does for 16-bit colour; ``convert`` would clip at 255.
+- Of several frames the first counts.
+- EPS is refused: opening one runs a PostScript interpreter on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastfeed.errors import FastfeedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL import Image
+
+INSTALL_PIL = "pip install fastfeed[pillow], or pip install fastfeed[simd]"
+
+_ORIENTATION_TAG = 0x0112
+_REFUSED_FORMATS = {"EPS": "convert it to PNG first; opening it would run the program that it contains"}
+# Formats whose mode I holds 16-bit values; elsewhere it is 32 bits with no agreed white.
+_SIXTEEN_BITS_AS_I = {"PNG", "PPM"}
+
+# PIL keeps its limits in module variables, which are changed for the time of one decode; one thread at a time may.
+_pil_settings_lock = threading.Lock()
+
+
+class DecodeError(FastfeedError):
+    """Bytes that PIL cannot turn into pixels; the text is the reason, without a path."""
+
+
+@dataclass(frozen=True)
+class Pil:
+    """Which PIL is installed.
+
+    Attributes
+    ----------
+    name : str
+        Name of the distribution: "pillow-simd" or "pillow".
+    version : str
+    simd : bool
+        Whether it is the one with SIMD.
+    lacks : tuple of str
+        What it was built without: "PNG", "TIFF", "WebP"; a file of such a format may be an error.
+    """
+
+    name: str
+    version: str
+    simd: bool
+    lacks: tuple[str, ...]
+
+
+def which_pil() -> Pil | None:
+    """Say which distribution provides PIL here, or None where there is none."""
+    try:
+        import PIL
+        from PIL import features
+    except ImportError:
+        return None
+    # Only pillow-simd numbers its releases so: the Pillow that it follows, and .postN.
+    simd = ".post" in PIL.__version__
+    needs = {"PNG": "zlib", "TIFF": "libtiff", "WebP": "webp"}
+    lacks = tuple(name for name, library in needs.items() if not features.check(library))
+    return Pil("pillow-simd" if simd else "pillow", PIL.__version__, simd, lacks)
+
+
+def decode(
+    data_or_path: bytes | bytearray | memoryview | str | os.PathLike[str],
+    *,
+    max_pixels: int | None = None,
+    orient: bool = False,
+) -> tuple[bytes, int, int]:
+    """Decode the first frame of an image of any format that PIL opens.
+
+    Parameters
+    ----------
+    data_or_path : bytes-like, str or path
+        The encoded image, or the file that holds it.
+    max_pixels : int, optional
+        Largest frame, width times height; checked before anything is decoded.  None is no limit.
+    orient : bool
+        Turn the image upright by its EXIF orientation.
+
+    Returns
+    -------
+    rgb : bytes
+        uint8, shape (height, width, 3), C order.
+    width, height : int
+        In pixels.
+
+    Raises
+    ------
+    DecodeError
+        PIL is missing; the file cannot be read, is no image, is damaged, truncated or too large.
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise DecodeError(f"only JPEG can be read without PIL: {INSTALL_PIL}") from error
+    if isinstance(data_or_path, str | os.PathLike):
+        try:
+            data_or_path = Path(data_or_path).read_bytes()
+        except OSError as error:
+            raise DecodeError(f"cannot be read: {error.strerror}") from error
+    if len(data_or_path) == 0:
+        raise DecodeError("the file is empty")
+    with _our_settings() as caught:
+        try:
+            with Image.open(io.BytesIO(data_or_path)) as image:
+                _refuse(image, max_pixels)
+                image.load()
+                rgb = _to_rgb(_upright(image) if orient else image)
+                return rgb.tobytes(), *rgb.size
+        except DecodeError:
+            raise
+        except UnidentifiedImageError as error:
+            hints = "".join(f"; {warning.message}" for warning in caught)  # such as "WEBP support not installed"
+            raise DecodeError(f"not an image of a format that PIL knows{hints}") from error
+        except Image.DecompressionBombError as error:
+            raise DecodeError(f"a frame inside is too large: {error}") from error
+        except MemoryError as error:
+            raise DecodeError("not enough memory to decode it") from error
+        except Exception as error:  # plugins raise whatever their parsers trip over
+            raise DecodeError(f"damaged or truncated: {str(error) or type(error).__name__}") from error
+
+
+@contextlib.contextmanager
+def _our_settings() -> Iterator[list[warnings.WarningMessage]]:
+    """Give PIL's global settings the values that this module stands for, and put them back.
+
+    What PIL warns about is collected, not shown: odd metadata mostly, and what matters raises.
+
+    The limit on pixels is checked here and nowhere else, and a truncated file is an error whatever the program that we
+    run in has asked PIL for: the same bytes have to come out as in a worker.
+    """
+    from PIL import Image, ImageFile
+
+    with _pil_settings_lock, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+        try:
+            yield caught
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
+
+
+def _refuse(image: Image.Image, max_pixels: int | None) -> None:
+    """Raise for a frame that must not be decoded; only its header has been read."""
+    if image.format in _REFUSED_FORMATS:
+        raise DecodeError(f"{image.format} is not decoded: {_REFUSED_FORMATS[image.format]}")
+    width, height = image.size
+    if max_pixels is not None and width * height > max_pixels:
+        raise DecodeError(
+            f"{width} x {height} are {width * height} pixels, more than max_pixels={max_pixels}; "
+            "pass a larger max_pixels if the file is meant to be so large"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return the image in mode RGB."""
+    from PIL import Image
+
+    # Transparency in a side entry would be dropped too, but with a warning or a search for its colour.
+    image.info.pop("transparency", None)
+    mode = image.mode
+    if mode == "RGB":
+        return image
+    if mode.startswith("I;16") or (mode == "I" and image.format in _SIXTEEN_BITS_AS_I):
+        size = 4 if mode == "I" else 2
+        big = mode == "I;16B" or (mode in ("I", "I;16N") and sys.byteorder == "big")
+        high_byte = size - 2 if big else 1
+        image = Image.frombytes("L", image.size, image.tobytes()[high_byte::size])
+    elif mode in ("La", "RGBa"):  # premultiplied alpha, which convert takes only back to straight alpha
+        image = image.convert(mode.upper())
+    return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image as its EXIF orientation says that it should be seen."""
+    from PIL import Image
+
+    way = Image.Transpose
+    turns: dict[Any, Image.Transpose] = {
+        2: way.FLIP_LEFT_RIGHT,
+        3: way.ROTATE_180,
+        4: way.FLIP_TOP_BOTTOM,
+        5: way.TRANSPOSE,
+        6: way.ROTATE_270,
+        7: way.TRANSVERSE,
+        8: way.ROTATE_90,
+    }
+    try:
+        # After load(): for TIFF, PIL turns the image itself and removes the tag.
+        turn = turns.get(image.getexif().get(_ORIENTATION_TAG))
+    except Exception:  # malformed metadata says nothing
+        turn = None
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    turned.format = image.format  # it says what mode I means
+    return turned

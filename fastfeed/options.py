@@ -1,0 +1,51 @@
+"""The engine options that every front door takes, and the checks they share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from fastfeed._native import MAX_WORKERS
+from fastfeed.errors import ConfigError
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """Return value where it is an int of at least `least`; ConfigError otherwise."""
+    index = getattr(value, "__index__", None)
+    if isinstance(value, bool) or index is None or index() < least:
+        raise ConfigError(f"{name}={value!r}: pass a whole number, {least} or more")
+    return int(index())
+
+
+def one_of(name: str, value: object, allowed: Collection[str]) -> str:
+    """Return value where it is one of the allowed words; ConfigError otherwise."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ConfigError(f"{name}={value!r}: pass one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """num_workers, ordered, prefetch and timeout, checked.
+
+    Raises
+    ------
+    ConfigError
+        If a value cannot work; the message names the option.
+    """
+
+    num_workers: int | None = None
+    ordered: bool = True
+    prefetch: int | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_workers is not None and whole("num_workers", self.num_workers, 0) > MAX_WORKERS:
+            raise ConfigError(f"num_workers={self.num_workers}: at most {MAX_WORKERS}")
+        if self.prefetch is not None:
+            whole("prefetch", self.prefetch, 1)
+        if not isinstance(self.ordered, bool):
+            raise ConfigError(f"ordered={self.ordered!r}: pass True or False")
+        number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if self.timeout is not None and (not number or not self.timeout > 0):
+            raise ConfigError(f"timeout={self.timeout!r}: pass seconds above 0 for one sample, or None for no limit")

@@ -1,0 +1,536 @@
+"""The feed over real files: epochs, order, back-pressure, leases, errors, deaths, resuming."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from conftest import encode, picture
+
+import fastfeed as ff
+
+
+def feed_of(folder: Path, **options: object) -> ff.Feed:
+    defaults: dict[str, object] = {"size": (24, 32), "batch_size": 8, "with_index": True, "num_workers": 2}
+    return ff.images(folder, **{**defaults, "labels": None, **options})
+
+
+def digests(feed: ff.Feed) -> list[tuple[tuple[int, ...], str]]:
+    with feed:
+        return [(tuple(index.tolist()), hashlib.sha256(images).hexdigest()) for images, index in feed]
+
+
+RANDOM = (ff.RandomResizedCrop((24, 32)), ff.RandomHorizontalFlip())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_batches_are_the_same_bytes_for_any_number_of_workers(photos: Path, workers: int) -> None:
+    options = {"size": None, "transforms": RANDOM, "shuffle": True, "seed": 11}
+    here = digests(feed_of(photos, num_workers=0, **options))
+    assert digests(feed_of(photos, num_workers=workers, **options)) == here
+    assert sorted(digests(feed_of(photos, num_workers=workers, ordered=False, **options))) == sorted(here)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    ("batch_size", "drop_last", "shard"),
+    [
+        (7, False, None),
+        (7, True, None),
+        (50, False, None),
+        (64, False, None),
+        (1, False, (0, 3)),
+        (4, True, (1, 2)),
+        (5, False, (2, 3)),
+    ],
+)
+def test_every_index_of_a_shard_comes_exactly_once(
+    photos: Path, workers: int, ordered: bool, batch_size: int, drop_last: bool, shard: tuple[int, int] | None
+) -> None:
+    with feed_of(
+        photos,
+        num_workers=workers,
+        ordered=ordered,
+        batch_size=batch_size,
+        drop_last=drop_last,
+        shard=shard,
+        shuffle=True,
+    ) as feed:
+        batches = [index for _, index in feed]
+        assert len(batches) == len(feed)
+    seen = np.concatenate(batches)
+    rank, world = shard or (0, 1)
+    mine = len(range(rank, 50, world))
+    expected = (50 // world // batch_size * batch_size) if drop_last else mine
+    assert len(seen) == len(set(seen.tolist())) == expected
+    assert seen.min() >= 0
+    assert seen.max() < 50
+
+
+def test_shards_together_are_the_whole_source(photos: Path) -> None:
+    seen: list[int] = []
+    for rank in range(3):
+        with feed_of(photos, shard=(rank, 3), shuffle=True) as feed:
+            seen += [int(i) for _, index in feed for i in index]
+    assert sorted(seen) == list(range(50))
+
+
+def test_rows_belong_to_their_index(photos: Path) -> None:
+    with (
+        feed_of(photos, shuffle=True, ordered=False, dtype="uint8") as feed,
+        feed_of(photos, num_workers=0, batch_size=1, dtype="uint8") as plain,
+    ):
+        alone = [images[0].copy() for images, _ in plain]
+        for images, index in feed:
+            for row, i in zip(images, index, strict=True):
+                np.testing.assert_array_equal(row, alone[i])
+
+
+def test_each_iter_is_the_next_epoch_and_set_epoch_goes_back(photos: Path) -> None:
+    with feed_of(photos, shuffle=True) as feed:
+        first = [index.tolist() for _, index in feed]
+        second = [index.tolist() for _, index in feed]
+        assert first != second
+        assert sorted(itertools.chain(*first)) == sorted(itertools.chain(*second))
+        feed.set_epoch(0)
+        assert [index.tolist() for _, index in feed] == first
+        assert [index.tolist() for _, index in feed] == second
+
+
+def test_repeat_runs_on_across_epochs(photos: Path) -> None:
+    with feed_of(photos, shuffle=True) as feed:
+        epochs = [[index.tolist() for _, index in feed] for _ in range(2)]
+        feed.set_epoch(0)
+        assert [index.tolist() for _, index in feed.repeat(2)] == epochs[0] + epochs[1]
+        feed.set_epoch(0)
+        endless = feed.repeat()
+        assert [index.tolist() for _, index in itertools.islice(endless, 20)][:14] == epochs[0] + epochs[1]
+        endless.close()
+
+
+def test_a_loop_may_break_and_start_again(photos: Path) -> None:
+    with feed_of(photos, shuffle=True) as feed:
+        reference = [index.tolist() for _, index in feed]
+        for epoch in range(1, 6):
+            feed.set_epoch(0)
+            seen = []
+            for _, index in feed:
+                seen.append(index.tolist())
+                if len(seen) == epoch:
+                    break
+            assert seen == reference[:epoch]
+
+
+def test_a_newer_iteration_ends_the_older_one(photos: Path) -> None:
+    with feed_of(photos) as feed:
+        older = iter(feed)
+        next(older)
+        newer = iter(feed)
+        assert next(newer)[1].tolist() == list(range(8))
+        with pytest.raises(ff.FeedClosed, match="newer iteration"):
+            next(older)
+        assert len(list(newer)) == len(feed) - 1
+
+
+def test_two_feeds_run_at_once(photos: Path) -> None:
+    with feed_of(photos) as one, feed_of(photos, shuffle=True, ordered=False) as two:
+        for (_, a), (_, b) in zip(one, two, strict=True):
+            assert len(a) == len(b)
+
+
+def test_views_slices_and_copies_outlive_batch_epoch_and_feed(photos: Path) -> None:
+    feed = feed_of(photos, prefetch=4)
+    kept = []
+    for epoch in range(3):
+        for number, (images, _) in enumerate(feed):
+            if number % 3 == epoch:
+                kept.append((images[:2, ::2], images[:2, ::2].copy()))
+    feed.close()
+    del feed, images
+    gc.collect()
+    assert len(kept) == 7
+    for view, copy in kept:
+        np.testing.assert_array_equal(view, copy)
+
+
+def test_a_list_of_all_batches_is_right_although_the_ring_is_small(photos: Path) -> None:
+    with feed_of(photos, prefetch=2) as feed:
+        batches = list(feed)
+        assert feed.stats().copies > 0
+    with feed_of(photos, num_workers=0) as plain:
+        for (images, index), (expected, expected_index) in zip(batches, plain, strict=True):
+            np.testing.assert_array_equal(images, expected)
+            np.testing.assert_array_equal(index, expected_index)
+
+
+@pytest.mark.parametrize("prefetch", [1, 2, 3])
+def test_no_more_than_prefetch_batches_are_worked_on_while_the_consumer_stops(photos: Path, prefetch: int) -> None:
+    with feed_of(photos, prefetch=prefetch, batch_size=4) as feed:
+        batches = iter(feed)
+        kept = next(batches)
+        ring = feed._ring.native
+        while ring.sleepers() < 2:
+            os.sched_yield()
+        assert ring.totals()[0] <= prefetch * 4
+        del kept
+        batches.close()
+
+
+def test_batches_are_writable_and_views_of_shared_memory(photos: Path) -> None:
+    with feed_of(photos) as feed:
+        batches = iter(feed)
+        images, _ = next(batches)
+        assert not images.flags.owndata
+        images *= 2
+        batches.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("layout", "shape"), [("NHWC", (8, 24, 32, 3)), ("NCHW", (8, 3, 24, 32))])
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_shape_and_dtype_are_what_was_asked_for(
+    photos: Path, workers: int, layout: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    with feed_of(photos, layout=layout, dtype=dtype, num_workers=workers, with_index=False) as feed:
+        images = next(iter(feed))
+        assert images.shape == shape
+        assert images.dtype == dtype
+        assert images.max() > (1 if dtype == "uint8" else 0.3)
+        assert images.max() <= (255 if dtype == "uint8" else 1)
+
+
+# ---- bad samples ----
+
+
+def bad_files() -> dict[str, bytes]:
+    good = encode(picture(0), quality=90)
+    huge = bytearray(good)
+    at = huge.index(b"\xff\xc0") + 5
+    huge[at : at + 4] = b"\xff\xff\xff\xff"
+    return {
+        "00 good.jpg": good,
+        "01 corrupt.jpg": good[:200] + bytes(100) + good[300:],
+        "02 cut.jpg": good[: len(good) // 2],
+        "03 empty.jpg": b"",
+        "04 text.jpg": b"this is no image",
+        "05 huge.jpg": bytes(huge),
+        "06 good.jpg": encode(picture(6), quality=90),
+        "07 cut.png": encode(picture(7), "PNG")[:-40],
+        "08 good.png": encode(picture(8), "PNG"),
+    }
+
+
+BAD = ["02 cut.jpg", "03 empty.jpg", "04 text.jpg", "05 huge.jpg", "07 cut.png"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_skip_leaves_bad_rows_out_and_keeps_labels_aligned(make_folder: Callable[..., Path], workers: int) -> None:
+    folder = make_folder(bad_files())
+    names = sorted(bad_files())
+    with ff.images(
+        folder, 16, labels=lambda path: Path(path).name, batch_size=9, on_error="skip", num_workers=workers
+    ) as feed:
+        ((images, labels),) = list(feed)
+        left_out = {Path(error.path).name for error in feed.errors}
+    assert set(BAD) <= left_out <= {*BAD, "01 corrupt.jpg"}
+    assert labels == [name for name in names if name not in left_out]
+    assert images.shape == (len(labels), 16, 16, 3)
+    with ff.images([folder / name for name in labels], 16, batch_size=9, num_workers=0) as plain:
+        np.testing.assert_array_equal(images, next(iter(plain)))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_replace_gives_zeros_in_place_of_bad_rows(make_folder: Callable[..., Path], workers: int) -> None:
+    folder = make_folder(bad_files())
+    with ff.images(folder, 16, batch_size=9, labels=None, on_error="replace", num_workers=workers) as feed:
+        (images,) = list(feed)
+        bad = {error.index for error in feed.errors}
+    assert images.shape == (9, 16, 16, 3)
+    for row, image in enumerate(images):
+        assert (not image.any()) == (row in bad)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("name", BAD)
+def test_raise_names_file_reason_and_remedy(make_folder: Callable[..., Path], workers: int, name: str) -> None:
+    folder = make_folder({key: content for key, content in bad_files().items() if key in (name, "00 good.jpg")})
+    with ff.images(folder, 16, labels=None, num_workers=workers) as feed:
+        with pytest.raises(ff.SampleError, match="on_error") as caught:
+            list(feed)
+        assert caught.value.path.endswith(name)
+        assert caught.value.index == 1 - (name < "00 good.jpg")
+        assert len(caught.value.reason) > 5
+        assert [error.index for error in feed.errors] == [1]
+
+
+def test_a_missing_file_a_folder_and_a_pipe_are_bad_samples(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    paths = [tmp_path / name for name in ("gone.jpg", "pipe.jpg", "folder.jpg")]
+    with ff.images(paths, 16, on_error="replace", num_workers=1) as feed:
+        (images,) = list(feed)
+        reasons = {Path(error.path).name: error.reason for error in feed.errors}
+    assert images.shape == (3, 16, 16, 3)
+    assert "No such file" in reasons["gone.jpg"]
+    assert "not a regular file" in reasons["pipe.jpg"]
+    assert "directory" in reasons["folder.jpg"]
+
+
+def test_a_batch_of_only_bad_samples_is_left_out(make_folder: Callable[..., Path]) -> None:
+    folder = make_folder({f"{i}.jpg": b"" if i < 4 else encode(picture(i)) for i in range(8)})
+    with feed_of(folder, batch_size=4, on_error="skip") as feed:
+        assert [index.tolist() for _, index in feed] == [[4, 5, 6, 7]]
+        assert [error.index for error in feed.errors] == [0, 1, 2, 3]
+
+
+def test_a_feed_goes_on_after_a_bad_sample_was_raised(make_folder: Callable[..., Path]) -> None:
+    folder = make_folder({f"{i}.jpg": b"" if i == 5 else encode(picture(i)) for i in range(8)})
+    with feed_of(folder, batch_size=2) as feed:
+        for _ in range(2):
+            seen = []
+            with pytest.raises(ff.SampleError):
+                seen.extend(int(i) for _, index in feed for i in index)
+            assert seen == [0, 1, 2, 3]
+
+
+def test_a_file_without_label_follows_on_error(photos: Path) -> None:
+    labels = {f"{i:03}.jpg": i for i in range(50) if i % 10}
+    with ff.images(photos, 16, labels=labels, on_error="skip", num_workers=1) as feed:
+        seen = np.concatenate([batch_labels for _, batch_labels in feed])
+        assert seen.tolist() == [i for i in range(50) if i % 10]
+        assert [error.index for error in feed.errors] == [0, 10, 20, 30, 40]
+    with ff.images(photos, 16, labels=labels, num_workers=1) as feed, pytest.raises(ff.SampleError, match="label"):
+        list(feed)
+
+
+# ---- deaths ----
+
+
+def test_killed_workers_are_replaced_and_nothing_is_lost(photos: Path) -> None:
+    with feed_of(photos, num_workers=0, shuffle=True, batch_size=2) as plain:
+        expected = [(images.copy(), index.tolist()) for images, index in plain]
+    with feed_of(photos, num_workers=2, shuffle=True, batch_size=2) as feed:
+        for number, (images, index) in enumerate(feed):
+            np.testing.assert_array_equal(images, expected[number][0])
+            assert index.tolist() == expected[number][1]
+            if number in (0, 7, 20):
+                os.kill(feed._crew.pids[number % 2], signal.SIGKILL)
+        assert number == 24
+    assert feed.stats().deaths >= 2
+
+
+def poisonous(image: np.ndarray) -> np.ndarray:
+    if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return image
+
+
+def endless(image: np.ndarray) -> np.ndarray:
+    if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
+        threading.Event().wait()
+    return image
+
+
+@pytest.fixture
+def one_red(make_folder: Callable[..., Path]) -> Path:
+    from PIL import Image
+
+    files = {f"{i}.png": encode(Image.new("RGB", (16, 16), (10 * i, 100, 0)), "PNG") for i in range(8)}
+    files["3.png"] = encode(Image.new("RGB", (16, 16), (255, 0, 0)), "PNG")
+    return make_folder(files)
+
+
+@pytest.mark.parametrize(("call", "word", "timeout"), [(poisonous, "SIGKILL", None), (endless, "timeout=1", 1.0)])
+def test_a_sample_that_kills_or_hangs_its_worker_twice_is_set_aside(
+    one_red: Path, call, word: str, timeout: float | None
+) -> None:
+    with feed_of(one_red, size=16, transforms=[call], batch_size=4, on_error="skip", timeout=timeout) as feed:
+        assert [index.tolist() for _, index in feed] == [[0, 1, 2], [4, 5, 6, 7]]
+        assert [error.index for error in feed.errors] == [3]
+        assert word in feed.errors[0].reason
+        assert feed.stats().deaths == 2
+
+
+def test_a_poisonous_sample_is_raised_with_its_path_and_signal(one_red: Path) -> None:
+    feed = feed_of(one_red, size=16, transforms=[poisonous], batch_size=4)
+    with feed, pytest.raises(ff.SampleError, match=r"3\.png.*SIGKILL"):
+        list(feed)
+
+
+def test_workers_that_die_at_start_are_reported_and_not_retried_for_ever(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastfeed.crew._BOOT", "raise SystemExit(3)")
+    with feed_of(photos) as feed, pytest.raises(ff.WorkerDied, match="exited with code 3") as caught:
+        list(feed)
+    assert caught.value.signal is None
+
+
+def test_damaged_words_end_the_workers_and_the_batch_is_made_again(photos: Path) -> None:
+    import mmap
+    import struct
+
+    with feed_of(photos, num_workers=0) as plain:
+        expected = [images.copy() for images, _ in plain]
+    with feed_of(photos, num_workers=2) as feed:
+        for number, (images, _) in enumerate(feed):
+            np.testing.assert_array_equal(images, expected[number])
+            if number == 2:
+                with mmap.mmap(feed._ring.fd, feed._ring.size) as memory:
+                    at = 4096 + 2 * 128 + feed._pending[0].number * 8 * 8
+                    struct.pack_into("<Q", memory, at, 0xFFFF_FFFF_FFFF_FFFF)
+        assert number == 6
+        assert feed.stats().deaths >= 1
+
+
+# ---- resuming ----
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("taken", [0, 3, 7])
+def test_a_loaded_state_goes_on_where_it_was_saved(photos: Path, ordered: bool, taken: int) -> None:
+    options = {"size": None, "transforms": RANDOM, "shuffle": True, "seed": 2, "ordered": ordered}
+    whole = dict(digests(feed_of(photos, **options)))
+    with feed_of(photos, **options) as feed:
+        before = {}
+        for images, index in itertools.islice(iter(feed), taken):
+            before[tuple(index.tolist())] = hashlib.sha256(images).hexdigest()
+        state = feed.state_dict()
+    with feed_of(photos, **options) as feed:
+        feed.load_state_dict(state)
+        rest = (
+            {tuple(index.tolist()): hashlib.sha256(images).hexdigest() for images, index in feed} if taken < 7 else {}
+        )
+    assert {**before, **rest} == whole
+    assert len(before) + len(rest) == len(whole)
+
+
+def test_a_state_of_another_schedule_is_refused_in_words(photos: Path) -> None:
+    feed, other = feed_of(photos, shuffle=True), feed_of(photos, batch_size=4, shuffle=True)
+    with pytest.raises(ff.ConfigError, match="batch_size was 8 and is 4"):
+        other.load_state_dict(feed.state_dict())
+
+
+# ---- the end ----
+
+
+def test_close_may_be_called_again_and_iterating_then_says_so(photos: Path) -> None:
+    feed = feed_of(photos)
+    next(iter(feed))
+    feed.close()
+    feed.close()
+    with pytest.raises(ff.FeedClosed, match="make a new one"):
+        iter(feed)
+
+
+def test_a_feed_that_is_dropped_ends_its_workers(photos: Path) -> None:
+    feed = feed_of(photos)
+    batches = iter(feed)
+    next(batches)
+    pids = feed._crew.pids
+    del feed, batches
+    gc.collect()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_workers_end_with_a_consumer_that_is_killed(photos: Path) -> None:
+    code = (
+        "import os, sys, fastfeed\n"
+        "feed = fastfeed.images(sys.argv[1], 16, num_workers=2)\n"
+        "next(iter(feed))\n"
+        "batches = iter(feed); next(batches)\n"
+        "print(*feed._crew.pids, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    for pid in map(int, done.stdout.split()):
+        try:
+            psutil.wait_procs([psutil.Process(pid)], timeout=10)
+        except psutil.NoSuchProcess:
+            continue
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_interrupt_reaches_the_loop_and_leaves_nothing(photos: Path) -> None:
+    code = (
+        "import os, signal, sys, psutil, fastfeed\n"
+        "feed = fastfeed.images(sys.argv[1], 16, num_workers=2, batch_size=4)\n"
+        "try:\n"
+        "    for number, images in enumerate(feed.repeat()):\n"
+        "        if number == 20: os.killpg(0, signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    assert feed.stats().deaths == 0\n"
+        "    assert len(list(feed)) == len(feed)\n"
+        "    feed.close()\n"
+        "    print(len(psutil.Process().children()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+def test_a_forked_child_is_told_that_the_feed_is_not_its_own(photos: Path) -> None:
+    with feed_of(photos) as feed:
+        batches = iter(feed)
+        next(batches)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                next(batches)
+            except ff.FeedClosed:
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert len(list(batches)) == len(feed) - 1
+
+
+def test_stats_name_the_slow_side(photos: Path) -> None:
+    with feed_of(photos, size=(512, 512), num_workers=1, batch_size=2) as feed:
+        for _ in feed:
+            pass
+        stats = feed.stats()
+    assert stats.verdict == "workers"
+    assert "more workers" in stats.sentence
+    assert (stats.batches, stats.samples, stats.failed, stats.deaths) == (25, 50, 0, 0)
+    assert stats.bytes_read == sum(path.stat().st_size for path in photos.iterdir())
+    assert feed.stats().bytes_read == stats.bytes_read
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_workers": -1}, "num_workers=-1"),
+        ({"num_workers": 5000}, "at most 4095"),
+        ({"num_workers": 1.5}, "num_workers=1.5"),
+        ({"prefetch": 0}, "prefetch=0"),
+        ({"timeout": 0}, "timeout=0"),
+        ({"timeout": "1"}, "timeout='1'"),
+        ({"ordered": 1}, "ordered=1"),
+        ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"shard": (2, 2)}, "shard"),
+        ({"seed": -1}, "seed=-1"),
+        ({"dtype": "float64"}, "dtype"),
+        ({"layout": "CHW"}, "layout"),
+        ({"size": 0}, "size"),
+    ],
+)
+def test_an_option_that_cannot_work_is_named(photos: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ff.ConfigError, match=message):
+        feed_of(photos, **options)

@@ -1,0 +1,179 @@
+"""The ring without a process: layout, books, leases, and words that cannot be there."""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import struct
+
+import numpy as np
+import pytest
+
+from fastfeed import _native
+from fastfeed.errors import RingMemoryError
+from fastfeed.ring import FREE, LEASED, Damaged, Ring
+
+CELLS_AT = 4096 + 128  # one page of header, one worker
+
+
+@pytest.fixture
+def ring() -> Ring:
+    ring = Ring(slots=2, rows=4, row_bytes=16, workers=1)
+    yield ring
+    ring.close()
+
+
+def open_batch(ring: Ring, rows: int = 4, batch: int = 0):
+    slot = ring.free()
+    np.asarray(slot.index)[:rows] = np.arange(rows)
+    ring.open(slot, 0, batch, rows)
+    return slot
+
+
+def words(ring: Ring) -> mmap.mmap:
+    return mmap.mmap(ring.fd, ring.size)
+
+
+def finish(ring: Ring, slot, owner: int = 1, skip: tuple[int, ...] = ()) -> None:
+    """Do what a worker does to the words: every cell READY, every row done."""
+    with words(ring) as memory:
+        for cell in range(slot.rows):
+            at = CELLS_AT + (slot.number * 4 + cell) * 8
+            word = struct.unpack_from("<Q", memory, at)[0]
+            state = 2 if cell in skip else 3
+            struct.pack_into("<Q", memory, at, state << 60 | owner << 48 | (word & ((1 << 48) - 1)))
+
+
+def test_a_batch_is_complete_only_when_every_cell_is_ready(ring: Ring) -> None:
+    slot = open_batch(ring)
+    assert not ring.complete(slot)
+    finish(ring, slot, skip=(2,))
+    assert not ring.complete(slot)
+    finish(ring, slot)
+    assert ring.complete(slot)
+
+
+def test_a_short_batch_needs_only_its_own_rows(ring: Ring) -> None:
+    slot = open_batch(ring, rows=3)
+    finish(ring, slot)
+    assert ring.complete(slot)
+
+
+def test_rows_without_a_done_status_are_reported_as_failed(ring: Ring) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot)
+    _, failed = ring.take(slot)
+    assert failed == [0, 1, 2, 3]
+
+
+def test_a_slot_returns_when_the_last_view_dies_and_not_before(ring: Ring) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot)
+    lease, _ = ring.take(slot)
+    array = np.ndarray((4, 16), np.uint8, buffer=lease)
+    view = array[1:3, ::2]
+    del lease, array
+    gc.collect()
+    ring.sweep()
+    assert slot.state is LEASED
+    view[:] = 7
+    del view
+    gc.collect()
+    ring.sweep()
+    assert slot.state is FREE
+
+
+def test_a_view_outlives_the_ring() -> None:
+    ring = Ring(slots=1, rows=4, row_bytes=16, workers=1)
+    slot = open_batch(ring)
+    finish(ring, slot)
+    array = np.ndarray((4, 16), np.uint8, buffer=ring.take(slot)[0])
+    array[:] = 9
+    ring.close()
+    del ring, slot
+    gc.collect()
+    assert (array == 9).all()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        pytest.param(lambda good: good | 0xF << 60, id="no such state"),
+        pytest.param(lambda good: good ^ 1, id="another sequence"),
+        pytest.param(lambda good: good ^ 1 << 32, id="another generation"),
+        pytest.param(lambda good: good | 0xFFF << 48, id="owner beyond the table"),
+        pytest.param(lambda good: good & ~(0xFFF << 48), id="ready and owned by nobody"),
+        pytest.param(lambda good: good & ((1 << 60) - 1), id="free while the batch is open"),
+    ],
+)
+def test_a_word_that_cannot_be_there_is_noticed(ring: Ring, word) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot)
+    with words(ring) as memory:
+        good = struct.unpack_from("<Q", memory, CELLS_AT)[0]
+        struct.pack_into("<Q", memory, CELLS_AT, word(good))
+    with pytest.raises(Damaged):
+        ring.complete(slot)
+
+
+def test_an_abandoned_slot_waits_for_the_cell_that_is_being_written(ring: Ring) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot, skip=(1,))
+    ring.abandon(slot)
+    ring.sweep()
+    assert slot.state != FREE
+    finish(ring, slot)
+    ring.sweep()
+    assert slot.state is FREE
+
+
+def test_cells_of_a_reaped_worker_open_again_under_the_next_generation(ring: Ring) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot, skip=(1, 3))
+    assert ring.native.reopen(0) == 2
+    assert not ring.complete(slot)
+    finish(ring, slot)
+    assert ring.complete(slot)
+
+
+def test_sequences_wrap_without_a_batch_being_taken_for_another(ring: Ring) -> None:
+    ring._sequence = 2**32 - 1
+    first, second = open_batch(ring), open_batch(ring, batch=1)
+    assert (first.sequence, second.sequence) == (2**32 - 1, 0)
+    finish(ring, first)
+    finish(ring, second)
+    assert ring.complete(first)
+    assert ring.complete(second)
+
+
+def test_the_memory_is_sealed_against_resizing(ring: Ring) -> None:
+    for size in (0, ring.size * 2):
+        with pytest.raises(PermissionError):
+            os.ftruncate(ring.fd, size)
+
+
+def test_a_ring_beyond_the_memory_limit_is_refused_in_words() -> None:
+    with pytest.raises(RingMemoryError, match=r"8 slots of 4 rows .* lower prefetch, batch_size"):
+        Ring(slots=8, rows=4, row_bytes=1 << 45, workers=1)
+
+
+def test_debug_mode_overwrites_freed_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTFEED_DEBUG", "1")
+    ring = Ring(slots=1, rows=4, row_bytes=16, workers=1)
+    slot = open_batch(ring)
+    finish(ring, slot)
+    del slot.index
+    lease, _ = ring.take(slot)
+    del lease
+    ring.sweep()
+    with words(ring) as memory:
+        assert memory[ring.native.slots_at : ring.native.slots_at + 64] == b"\xdb" * 64
+    ring.close()
+
+
+def test_numbers_that_make_no_ring_have_no_size() -> None:
+    assert _native.Ring.size(0, 4, 1, 1, 16) == 0
+    assert _native.Ring.size(1, 4, 5, 1, 16) == 0
+    assert _native.Ring.size(1, 4, 1, 4096, 16) == 0
+    assert _native.Ring.size(1 << 20, 1 << 26, 1, 1, 1 << 46) == 0
