@@ -88,6 +88,10 @@ static uint32_t weight(int64_t fixed)
 static void pixel_anywhere(const source *s, uint8_t *to, int64_t x, int64_t y)
 {
     const int64_t ix = x >> FRACTION, iy = y >> FRACTION;
+    if (ix < -1 || ix >= s->width || iy < -1 || iy >= s->height) {
+        memcpy(to, s->fill, 3);
+        return;
+    }
     const uint8_t *p00 = at(s, ix, iy), *p01 = at(s, ix + 1, iy);
     const uint8_t *p10 = at(s, ix, iy + 1), *p11 = at(s, ix + 1, iy + 1);
     for (int c = 0; c < 3; c++)
@@ -131,13 +135,14 @@ __attribute__((target("avx2"))) static int64_t run_avx2(const source *s, uint8_t
     /* shuffle_ps works on halves, so the pixels 0 1 4 5 and 2 3 6 7 come out of it in order. */
     __m256i xa = _mm256_setr_epi64x(x, x + dx, x + 4 * dx, x + 5 * dx);
     __m256i ya = _mm256_setr_epi64x(y, y + dy, y + 4 * dy, y + 5 * dy);
-    __m256i xb = _mm256_add_epi64(xa, _mm256_set1_epi64x(2 * dx)), yb = _mm256_add_epi64(ya, _mm256_set1_epi64x(2 * dy));
+    __m256i xb = _mm256_add_epi64(xa, _mm256_set1_epi64x(2 * dx));
+    __m256i yb = _mm256_add_epi64(ya, _mm256_set1_epi64x(2 * dy));
     const __m256i step_x = _mm256_set1_epi64x(8 * dx), step_y = _mm256_set1_epi64x(8 * dy);
     const __m256i stride = _mm256_set1_epi32((int)s->stride), three = _mm256_set1_epi32(3);
     const __m256i low8 = _mm256_set1_epi32(255), one = _mm256_set1_epi32(WEIGHT_ONE);
     const __m256i half = _mm256_set1_epi32(1 << (WEIGHT - TOP - 1)), half2 = _mm256_set1_epi32(1 << (WEIGHT + TOP - 1));
-    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8, 9,
-                                          10, 12, 13, 14, -1, -1, -1, -1);
+    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8,
+                                          9, 10, 12, 13, 14, -1, -1, -1, -1);
     const int *left = (const int *)(const void *)s->pixels; /* R G B of a pixel and R of the next */
     const int *right = (const int *)(const void *)(s->pixels + 2); /* B of a pixel and the whole next one */
     int64_t i = 0;
@@ -193,8 +198,8 @@ static int representable(const double m[6], int64_t width, int64_t height)
     return 1;
 }
 
-void ff_affine_rgb8(const uint8_t *src, int64_t src_stride, uint8_t *dst, int64_t dst_stride, int64_t width, int64_t height,
-                    const double m[6], int filter, const float fill[3])
+void ff_affine_rgb8(const uint8_t *src, int64_t src_stride, uint8_t *dst, int64_t dst_stride, int64_t width,
+                    int64_t height, const double m[6], int filter, const float fill[3])
 {
     source s = {src, src_stride, width, height, {0, 0, 0}};
     for (int c = 0; c < 3; c++)

@@ -104,12 +104,17 @@ static uint8_t pixel(float value)
     return (uint8_t)(lesser(greater(value, 0.0f), 255.0f) + 0.5f);
 }
 
+/* k mod 6, for k < 12; below 0 it stays. */
+static float below_six(float k)
+{
+    return k >= 6.0f ? k - 6.0f : k;
+}
+
 /* One channel of HSV turned back into RGB: V - delta * max(0, min(k, 4 - k, 1)), k = (n + hue) mod 6, n = 5, 3, 1 for
  * red, green, blue; hue in sixths of a turn.  This is the usual sextant table without its branches. */
 static float channel(float n, float hue, float value, float delta)
 {
-    float k = n + hue;
-    k = k >= 6.0f ? k - 6.0f : k;
+    const float k = below_six(n + hue);
     return value - delta * greater(lesser(lesser(k, 4.0f - k), 1.0f), 0.0f);
 }
 
@@ -145,9 +150,7 @@ static void hue_plain(uint8_t *rgb, int64_t width, float sixths)
         const float value = greater(r, greater(g, b)), delta = value - lesser(r, lesser(g, b));
         const float scale = 1.0f / greater(delta, 1.0f); /* grey has no hue; otherwise whole numbers differ by 1 */
         const float red = (g - b) * scale, green = (b - r) * scale + 2.0f, blue = (r - g) * scale + 4.0f;
-        float hue = (r >= value ? red : g >= value ? green : blue) + sixths; /* -1..11 */
-        hue = hue < 0.0f ? hue + 6.0f : hue;
-        hue = hue >= 6.0f ? hue - 6.0f : hue;
+        const float hue = below_six((r >= value ? red : g >= value ? green : blue) + sixths); /* -1..6 */
         rgb[0] = pixel(channel(5.0f, hue, value, delta));
         rgb[1] = pixel(channel(3.0f, hue, value, delta));
         rgb[2] = pixel(channel(1.0f, hue, value, delta));
@@ -190,8 +193,8 @@ AVX2 static inline __m256i whole(__m256 v)
 
 AVX2 static inline void store8(uint8_t *rgb, __m256 r, __m256 g, __m256 b)
 {
-    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8, 9,
-                                          10, 12, 13, 14, -1, -1, -1, -1);
+    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8,
+                                          9, 10, 12, 13, 14, -1, -1, -1, -1);
     const __m256i words = _mm256_or_si256(whole(r), _mm256_or_si256(_mm256_slli_epi32(whole(g), 8),
                                                                     _mm256_slli_epi32(whole(b), 16)));
     uint8_t out[32];
@@ -235,7 +238,7 @@ AVX2 static void matrix_avx2(uint8_t *rgb, int64_t width, const float m[12])
     matrix_plain(rgb, width, m);
 }
 
-AVX2 static inline __m256 below_six(__m256 k)
+AVX2 static inline __m256 below_six_avx2(__m256 k)
 {
     const __m256 six = _mm256_set1_ps(6.0f);
     return _mm256_blendv_ps(k, _mm256_sub_ps(k, six), _mm256_cmp_ps(k, six, _CMP_GE_OQ));
@@ -243,14 +246,14 @@ AVX2 static inline __m256 below_six(__m256 k)
 
 AVX2 static inline __m256 channel_avx2(float n, __m256 hue, __m256 value, __m256 delta)
 {
-    const __m256 k = below_six(_mm256_add_ps(_mm256_set1_ps(n), hue));
+    const __m256 k = below_six_avx2(_mm256_add_ps(_mm256_set1_ps(n), hue));
     const __m256 ramp = _mm256_min_ps(_mm256_min_ps(k, _mm256_sub_ps(_mm256_set1_ps(4.0f), k)), _mm256_set1_ps(1.0f));
     return _mm256_sub_ps(value, _mm256_mul_ps(delta, _mm256_max_ps(ramp, _mm256_setzero_ps())));
 }
 
 AVX2 static void hue_avx2(uint8_t *rgb, int64_t width, float sixths)
 {
-    const __m256 zero = _mm256_setzero_ps(), one = _mm256_set1_ps(1.0f), six = _mm256_set1_ps(6.0f);
+    const __m256 one = _mm256_set1_ps(1.0f);
     for (; width >= 8; width -= 8, rgb += 24) {
         __m256 r, g, b;
         load8_planes(rgb, &r, &g, &b);
@@ -262,8 +265,7 @@ AVX2 static void hue_avx2(uint8_t *rgb, int64_t width, float sixths)
         const __m256 blue = _mm256_add_ps(_mm256_mul_ps(_mm256_sub_ps(r, g), scale), _mm256_set1_ps(4.0f));
         __m256 hue = _mm256_blendv_ps(blue, green, _mm256_cmp_ps(g, value, _CMP_GE_OQ));
         hue = _mm256_blendv_ps(hue, red, _mm256_cmp_ps(r, value, _CMP_GE_OQ));
-        hue = _mm256_add_ps(hue, _mm256_set1_ps(sixths));
-        hue = below_six(_mm256_blendv_ps(hue, _mm256_add_ps(hue, six), _mm256_cmp_ps(hue, zero, _CMP_LT_OQ)));
+        hue = below_six_avx2(_mm256_add_ps(hue, _mm256_set1_ps(sixths)));
         store8(rgb, channel_avx2(5.0f, hue, value, delta), channel_avx2(3.0f, hue, value, delta),
                channel_avx2(1.0f, hue, value, delta));
     }

@@ -1,4 +1,4 @@
-/* exif: find the orientation tag in untrusted bytes, and turn pixels upright. */
+/* exif: find the orientation tag in untrusted bytes, and transpose pixels. */
 #include "exif.h"
 
 #include <string.h>
@@ -50,40 +50,21 @@ int ff_exif_orientation(const uint8_t *data, size_t size)
     return 1;
 }
 
-void ff_exif_upright(const uint8_t *src, int64_t width, int64_t height, int64_t stride, int orientation, uint8_t *dst,
-                     int64_t dst_stride)
+/* Tiles, because a walk down a column of src touches a new cache line at every pixel, and the 21 pixels of a line
+ * should be used before it is evicted.  32 x 32 pixels of both images are 6 kB, well inside the first cache. */
+#define TILE 32
+
+void ff_exif_transpose(const uint8_t *src, int64_t width, int64_t height, int64_t stride, uint8_t *dst,
+                       int64_t dst_stride)
 {
-    /* Where the upright image's first pixel lies in src, and how far a step right or down goes there. */
-    const int64_t right_edge = (width - 1) * 3, bottom = (height - 1) * stride;
-    int64_t start = 0, right = 3, down = stride;
-    switch (orientation) {
-    case 2: start = right_edge, right = -3; break;
-    case 3: start = right_edge + bottom, right = -3, down = -stride; break;
-    case 4: start = bottom, down = -stride; break;
-    case 5: right = stride, down = 3; break;
-    case 6: start = bottom, right = -stride, down = 3; break;
-    case 7: start = right_edge + bottom, right = -stride, down = -3; break;
-    case 8: start = right_edge, right = stride, down = -3; break;
-    default: break;
-    }
-    const int64_t out_w = orientation >= 5 && orientation <= 8 ? height : width;
-    const int64_t out_h = orientation >= 5 && orientation <= 8 ? width : height;
-    if (right == 3) {
-        for (int64_t y = 0; y < out_h; y++)
-            memcpy(dst + y * dst_stride, src + start + y * down, (size_t)out_w * 3);
-        return;
-    }
-    /* Tiles, because a walk down a column of src touches a new cache line at every pixel: 21 pixels of a line are used
-     * before it is evicted.  32 x 32 pixels of both images are 6 kB, well inside the first cache. */
-    enum { TILE = 32 };
-    for (int64_t y0 = 0; y0 < out_h; y0 += TILE) {
-        const int64_t y1 = y0 + TILE < out_h ? y0 + TILE : out_h;
-        for (int64_t x0 = 0; x0 < out_w; x0 += TILE) {
-            const int64_t x1 = x0 + TILE < out_w ? x0 + TILE : out_w;
+    for (int64_t y0 = 0; y0 < width; y0 += TILE) {
+        const int64_t y1 = y0 + TILE < width ? y0 + TILE : width;
+        for (int64_t x0 = 0; x0 < height; x0 += TILE) {
+            const int64_t x1 = x0 + TILE < height ? x0 + TILE : height;
             for (int64_t y = y0; y < y1; y++) {
-                const uint8_t *from = src + start + y * down + x0 * right;
+                const uint8_t *from = src + x0 * stride + y * 3;
                 uint8_t *to = dst + y * dst_stride + x0 * 3;
-                for (int64_t x = x0; x < x1; x++, from += right, to += 3) {
+                for (int64_t x = x0; x < x1; x++, from += stride, to += 3) {
                     to[0] = from[0];
                     to[1] = from[1];
                     to[2] = from[2];

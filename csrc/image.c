@@ -183,7 +183,8 @@ static int denominator_for(const work *w)
     if (!w->encoded || w->plan->exact || !w->x.resized || !w->y.resized || w->x.filter == FF_NEAREST)
         return 1;
     int denominator = 8;
-    while (denominator > 1 && !(large_enough(&w->x, denominator) && large_enough(&w->y, denominator)))
+    while (denominator > 1 && !(large_enough(&w->x, denominator) && large_enough(&w->y, denominator) &&
+                                ff_jpeg_reduces_well(w->im->jpeg, denominator)))
         denominator /= 2;
     return denominator;
 }
@@ -282,7 +283,7 @@ static int materialise(work *w)
         uint8_t *upright = other_pixels(w, width, height);
         if (upright == NULL)
             return fail(w, FF_E_MEMORY, "no memory to turn the picture upright");
-        ff_exif_upright(pixels, height, width, height * 3, 5, upright, width * 3);
+        ff_exif_transpose(pixels, height, width, height * 3, upright, width * 3);
         pixels = upright;
     }
     go_on_from(w, pixels, width, height);
@@ -421,22 +422,6 @@ static int colour_is_last(const work *w, int32_t number)
     return 1;
 }
 
-static void channel_means(const work *w, double mean[3])
-{
-    uint64_t sum[3] = {0, 0, 0};
-    for (int64_t y = 0; y < w->height; y++) {
-        const uint8_t *p = w->rgb + y * w->stride;
-        uint64_t line[3] = {0, 0, 0};
-        for (int64_t x = 0; x < w->width; x++, p += 3)
-            for (int c = 0; c < 3; c++)
-                line[c] += p[c];
-        for (int c = 0; c < 3; c++)
-            sum[c] += line[c];
-    }
-    for (int c = 0; c < 3; c++)
-        mean[c] = (double)sum[c] / ((double)w->width * (double)w->height);
-}
-
 static int op_jitter(work *w, const ff_op *op, int32_t number)
 {
     const float *contrast = op->f + 2, *hue = op->f + 6;
@@ -448,7 +433,7 @@ static int op_jitter(work *w, const ff_op *op, int32_t number)
             const int code = materialise(w);
             if (code != FF_OK)
                 return code;
-            channel_means(w, mean);
+            ff_channel_means(w->rgb, w->stride, w->width, w->height, mean);
         }
         if (ff_jitter_matrix(op, w->key, (uint32_t)number, mean, w->matrix)) {
             w->colour = 1;

@@ -1,4 +1,5 @@
 /* jpeg: drive libjpeg-turbo: limits, errors by longjmp, windows, and the colour spaces that it leaves to its caller.
+ * Where only low frequencies matter, lowpass takes over after the header, and hands back what it does not understand.
  *
  *   open     header, limits
  *   start    scale, colour space, columns cut off (jpeg_crop_scanline), rows skipped (jpeg_skip_scanlines)
@@ -19,6 +20,8 @@
 
 #include <jerror.h>
 
+#include "lowpass.h"
+
 struct ff_jpeg {
     struct jpeg_decompress_struct c; /* first: libjpeg's callbacks are handed a pointer to it */
     struct jpeg_error_mgr errors;
@@ -32,6 +35,10 @@ struct ff_jpeg {
     int max_scans;
     int channels;
     int64_t left;
+    ff_lowpass *lowpass; /* made when first wanted */
+    int low;             /* it gives the lines; then: */
+    int denominator;
+    int64_t low_width, low_height, next_line;
 };
 
 #define LIBRARY(jpeg) ((j_common_ptr) & (jpeg)->c)
@@ -139,8 +146,8 @@ static int landed(ff_jpeg *j, char err[FF_ERR_LEN])
     const int code = j->code != FF_OK ? j->code : j->ended ? FF_E_TRUNCATED : FF_E_CORRUPT;
     const int library = j->errors.msg_code;
     jpeg_abort(LIBRARY(j));
-    if (j->code != FF_OK)
-        return said(err, code, "JPEG refused", j->message);
+    if (code == FF_E_LIMIT)
+        return said(err, code, "the JPEG is beyond a limit", j->message);
     if (library == JERR_OUT_OF_MEMORY)
         return said(err, FF_E_MEMORY, "no memory to decode the JPEG", j->message);
     return said(err, code, j->ended ? "the JPEG ends before its image does" : "the JPEG is corrupt", j->message);
@@ -188,6 +195,7 @@ void ff_jpeg_free(ff_jpeg *j)
     if (j == NULL)
         return;
     jpeg_destroy(LIBRARY(j));
+    ff_lowpass_free(j->lowpass);
     free(j);
 }
 
@@ -198,7 +206,7 @@ int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixel
         return FF_E_NOT_JPEG;
     }
     j->code = FF_OK;
-    j->ended = j->damaged = 0;
+    j->ended = j->damaged = j->low = 0;
     j->message[0] = '\0';
     j->errors.num_warnings = 0;
     j->errors.msg_code = 0;
@@ -274,10 +282,19 @@ static int cuts_exactly(const ff_jpeg *j)
     return k[0].h_samp_factor * k[0].v_samp_factor <= 4;
 }
 
-int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err[FF_ERR_LEN])
+int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator)
 {
-    if (setjmp(j->landing))
-        return landed(j, err);
+    const jpeg_component_info *luma = j->c.comp_info;
+    const int h = luma->h_samp_factor, v = luma->v_samp_factor;
+    if (j->c.num_components == 1 || (h == 1 && v == 1) || (h == 2 && v == 2))
+        return cuts_exactly(j);
+    /* libjpeg reduces chroma that is subsampled one way only twice as far as luma, or worse; lowpass does not */
+    return denominator >= 4 && h <= 2 && v <= 2 && cuts_exactly(j) && ff_lowpass_takes(&j->c);
+}
+
+/* To be called with a landing place set. */
+static void start_library(ff_jpeg *j, int denominator, const ff_window *window)
+{
     j->c.scale_num = 1;
     j->c.scale_denom = (unsigned)denominator;
     (void)jpeg_start_decompress(&j->c); /* a progressive file is entropy-decoded here, all of it */
@@ -296,6 +313,26 @@ int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err
     }
     if (window->y0 > 0)
         (void)jpeg_skip_scanlines(&j->c, (JDIMENSION)window->y0);
+}
+
+int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err[FF_ERR_LEN])
+{
+    if (denominator >= 4) {
+        if (j->lowpass == NULL)
+            j->lowpass = ff_lowpass_new();
+        j->low = j->lowpass != NULL && ff_lowpass_begin(j->lowpass, &j->c, denominator, window);
+    }
+    if (j->low) {
+        j->left = 0;
+        j->denominator = denominator;
+        j->low_width = ff_jpeg_reduced(j->c.image_width, denominator);
+        j->low_height = ff_jpeg_reduced(j->c.image_height, denominator);
+        j->next_line = window->y0;
+        return FF_OK;
+    }
+    if (setjmp(j->landing))
+        return landed(j, err);
+    start_library(j, denominator, window);
     return FF_OK;
 }
 
@@ -306,16 +343,20 @@ int64_t ff_jpeg_left(const ff_jpeg *j)
 
 int64_t ff_jpeg_line_pixels(const ff_jpeg *j)
 {
-    return j->c.output_width;
+    return j->low ? j->low_width : (int64_t)j->c.output_width;
 }
 
 size_t ff_jpeg_line_bytes(const ff_jpeg *j)
 {
+    if (j->low)
+        return (size_t)j->low_width * (size_t)j->channels;
     return (size_t)j->c.output_width * (size_t)j->c.output_components;
 }
 
 int ff_jpeg_lines_at_once(const ff_jpeg *j)
 {
+    if (j->low)
+        return ff_lowpass_lines_at_once(j->lowpass);
     return j->c.rec_outbuf_height > j->c.max_v_samp_factor ? j->c.rec_outbuf_height : j->c.max_v_samp_factor;
 }
 
@@ -335,8 +376,19 @@ static void cmyk_to_rgb(uint8_t *line, int64_t n)
 
 int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
 {
+    if (j->low) {
+        const int got = ff_lowpass_lines(j->lowpass, lines, n);
+        j->next_line += got;
+        if (got > 0)
+            return got;
+    }
     if (setjmp(j->landing))
         return landed(j, err);
+    if (j->low) { /* it gave up: the library goes on from the same line, and says what is wrong if anything is */
+        const ff_window rest = {0, j->low_width, j->next_line, j->low_height};
+        j->low = 0;
+        start_library(j, j->denominator, &rest);
+    }
     const int got = (int)jpeg_read_scanlines(&j->c, lines, (JDIMENSION)n);
     if (got <= 0)
         raise_code(j, FF_E_CORRUPT, "the decoder stopped");
@@ -348,10 +400,12 @@ int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
 
 int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN])
 {
+    if (j->low && j->next_line == j->low_height && !ff_lowpass_ended_well(j->lowpass))
+        j->ended = 1;
     if (setjmp(j->landing))
         return landed(j, err);
     /* With the last row read, the end marker must follow; Pillow, too, calls a file without it truncated. */
-    if (j->c.output_scanline == j->c.output_height && !j->damaged)
+    if (!j->low && j->c.output_scanline == j->c.output_height && !j->damaged)
         (void)jpeg_finish_decompress(&j->c);
     const int code = damage(j, err);
     jpeg_abort(LIBRARY(j));

@@ -24,6 +24,9 @@ int ff_jpeg_channels(const ff_jpeg *j); /* of a decoded line: 1 or 3 */
 /* Length of one side of the frame decoded at 1/denominator. */
 int64_t ff_jpeg_reduced(int64_t length, int denominator);
 
+/* Whether a frame decoded at 1/denominator has all the detail, of colour too, that it has room for. */
+int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator);
+
 /* Begin decoding at 1/denominator (1, 2, 4 or 8).  The pixels inside the window come out exactly as in a decode of the
  * whole frame; lines are wider than the window, since the decoder can only cut between its blocks. */
 int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err[FF_ERR_LEN]);

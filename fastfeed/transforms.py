@@ -141,7 +141,8 @@ class Resize(Transform):
     """Scale the whole frame, antialiased, with Pillow's geometry.
 
     Unlike torchvision's, the result always has exactly `size`: for torchvision's ``Resize(256)``, which scales the
-    shorter side and keeps the rest, write ``Resize(256, fit="cover")``; it keeps what a ``CenterCrop`` would.
+    shorter side and keeps the rest, write ``Resize(256, fit="cover")``: what a ``CenterCrop(256)`` after it would keep,
+    to half a pixel.
 
     Parameters
     ----------

@@ -86,7 +86,9 @@ def test_one_bit_is_black_and_white() -> None:
 @pytest.mark.parametrize("kind", ["PNG", "PPM", "TIFF"])
 def test_sixteen_bit_grey_keeps_its_high_byte(kind: str) -> None:
     levels = np.array([[0, 1, 255, 256, 257], [0x1234, 0x80FF, 0xFEFF, 0xFF00, 0xFFFF]], np.uint16)
-    same(pixels(encode(Image.fromarray(levels), kind)), grey((levels >> 8).astype(np.uint8)))
+    by_hand = b"P5 5 2 65535\n" + levels.astype(">u2").tobytes()
+    data = by_hand if kind == "PPM" else encode(Image.fromarray(levels), kind)
+    same(pixels(data), grey((levels >> 8).astype(np.uint8)))
 
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
@@ -133,10 +135,9 @@ def test_integers_and_floats_without_a_white_are_clipped_as_pillow_does() -> Non
     same(pixels(tiff(floats, 3)), grey(np.clip(floats, 0, 255).astype(np.uint8)))
 
 
-def test_cmyk_and_ycbcr_tiff_go_pillows_way() -> None:
-    for mode in ("CMYK", "YCbCr") if features.check("libtiff") else ("CMYK",):
-        data = encode(Image.fromarray(RGB).convert(mode), "TIFF")
-        same(pixels(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+def test_cmyk_goes_pillows_way() -> None:
+    data = encode(Image.fromarray(RGB).convert("CMYK"), "TIFF")
+    same(pixels(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF"])
