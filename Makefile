@@ -1,10 +1,12 @@
 # One command each; every one does its own set-up first (.ci/setup says how) and repeats it only where something changed.
 #
-#   make test    the tests            make bench   the benchmarks       make asan    the tests, under sanitizers
-#   make check   lint, types, C       make model   the ring's model     make debug   the tests, -O0 and bounds checks
-#   make stress  long, random tests   make setup   set up and build     make clean   remove what was built
+#   make test    the tests                 make bench   fastfeed beside others, and its parts
+#   make check   lint, types, C warnings   make table   what is promised, and what is measured here
+#   make model   the ring's model          make stress  long and random tests
+#   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
+#   make setup   set up and build, only    make clean   remove what was built
 #
-# PYTHON=python3.12 picks the interpreter; ARGS="-k ring -x" goes to pytest.
+# PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -29,13 +31,14 @@ stress: setup
 debug: setup build-debug
 	PYTHONPATH='$(CURDIR)/build/debug' FASTFEED_DEBUG=1 $(PYTEST) --benchmark-disable --ignore=tests/faults
 
-# Python leaks by design, hence no leak check; its allocator would hide overruns.  A worker that a sanitizer ends is
-# replaced, and its test may pass: so stderr is kept, and a report in it is a failure.
+# Python leaks by design, hence no leak check; its allocator would hide overruns.  Without libstdc++ ahead of it, libasan
+# stops at the first C++ exception of any package.  A worker that a sanitizer ends is replaced, and its test may pass: so
+# stderr is kept, and a report in it is a failure.
 asan: setup build-asan
-	status=0; PYTHONPATH='$(CURDIR)/build/asan' PYTHONMALLOC=malloc LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
-	    ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	status=0; export LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)"; \
+	PYTHONPATH='$(CURDIR)/build/asan' PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	    $(PYTEST) --benchmark-disable --ignore=tests/faults --capture=sys 2>build/asan/stderr || status=$$?; \
-	if grep -q 'runtime error:\|Sanitizer' build/asan/stderr; then cat build/asan/stderr; exit 1; fi; exit $$status
+	unset LD_PRELOAD; if grep -q 'runtime error:\|Sanitizer' build/asan/stderr; then cat build/asan/stderr; exit 1; fi; exit $$status
 
 check: setup
 	$(PY) -m ruff check
@@ -47,11 +50,14 @@ check: setup
 
 model:
 	@.ci/setup model
-	tests/model/run
+	$(PYTHON) tests/model/run
 
 bench: setup
-	$(PY) -m fastfeed bench $(SOURCE)
+	$(PY) -m fastfeed bench $(if $(SOURCE),'$(SOURCE)')
 	$(PYTEST) bench
+
+table: setup
+	$(PY) bench/table.py $(if $(SOURCE),'$(SOURCE)')
 
 clean:
 	rm -rf build dist *.egg-info fastfeed/_native.*.so .pytest_cache .mypy_cache .ruff_cache .benchmarks
@@ -60,4 +66,4 @@ clean:
 distclean: clean
 	rm -rf .venv
 
-.PHONY: setup build compile test stress debug asan check model bench clean distclean
+.PHONY: setup build compile test stress debug asan check model bench table clean distclean

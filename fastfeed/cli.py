@@ -1,6 +1,7 @@
 """The command line: ``fastfeed bench`` and ``fastfeed doctor``; arguments in, an exit status out.
 
-Exit status: 0 done, 1 doctor found something to change, 2 it cannot be done (the reason is on stderr), 130 interrupted.
+Exit status: 0 done, 1 doctor found something to change or bench could not run a feed, 2 it cannot be done (stderr says
+why), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def _bench(options: argparse.Namespace) -> int:
     print(json.dumps(compare.as_dict(result), indent=2) if options.json else report.text(result), flush=True)
     if options.plot is not None:
         report.plot(result, options.plot)
-    return 0 if result.complete else 130
+    if not result.complete:
+        return 130
+    return 1 if any(side.failure is not None for side in result.feeds) else 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -140,7 +140,7 @@ def test_a_whole_comparison_runs_and_prints_json_alone(folder: Path, capsys: pyt
 
 def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(folder: Path) -> None:
     def interrupt(what: str, done: int, count: int) -> None:
-        if what == "plain generator":
+        if what == "plain generator":  # the second of the windows
             raise KeyboardInterrupt
 
     files, _ = compare.jpeg_files(str(folder))
@@ -219,7 +219,7 @@ def test_the_table_has_ratios_to_the_floor_and_to_the_generator() -> None:
     assert "PyTorch DataLoader: torch is not installed (pip install torch)" in lines
     assert "4 workers make 3.82 times the batches of one." in lines
     assert "Verdict: workers. The workers are the slow side." in lines
-    assert "2 files that are no JPEG left out" in lines[0]
+    assert "left out, being no JPEG: 2" in lines[0]
 
 
 def test_columns_line_up() -> None:

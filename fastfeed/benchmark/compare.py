@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import importlib.util
+import statistics
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,11 @@ class Comparison:
     """Largest difference of an image's mean between the feed and PIL, in the stored unit."""
     complete: bool = False
 
+    def disturbed(self) -> float:
+        """Return the share of the processors that other processes used, the median of all windows."""
+        shares = [share for side in self.sides() for share in side.disturbed]
+        return statistics.median(shares) if shares else 0.0
+
     def sides(self) -> list[Timed]:
         """All sides that there are, the floor first."""
         return ([self.floor] if self.floor is not None else []) + self.peers + self.feeds
@@ -115,45 +121,41 @@ def compare(paths: Sequence[str], options: Options, progress: Progress, left_out
 
     An interrupt (Ctrl-C) ends it early: the result then holds what had been measured, and is not ``complete``.
     """
+    progress("reading the files", 0, 1)
     # Every file once: from here on the page cache has them.
     sizes = sorted(len(Path(path).read_bytes()) for path in paths)
     result = Comparison(options, len(paths), sizes[len(sizes) // 2], left_out)
     listed = list(paths) * -(-max(ENOUGH_FILES, options.batch_size) // len(paths))
     sides: list[Side] = []
     try:
-        with contextlib.ExitStack() as stack:
-            sides = _sides(listed, options, result, stack)
-            _measure(sides, options, result, progress)
+        _make_sides(listed, options, result, sides)
+        _measure(sides, options, result, progress)
         result.complete = True
     except KeyboardInterrupt:
         pass
+    finally:
+        timing.close(sides, now=not result.complete)
     return result
 
 
-def _sides(paths: list[str], options: Options, result: Comparison, stack: contextlib.ExitStack) -> list[Side]:
+def _make_sides(paths: list[str], options: Options, result: Comparison, sides: list[Side]) -> None:
     """Start the processes of all sides that can be: they import what they need at the same time."""
 
-    def side(name: str, label: str, workers: int, python: str = sys.executable) -> Side:
+    def side(name: str, label: str, workers: int, python: str = sys.executable) -> Timed:
         work = Work(paths, options.size, options.batch_size, workers, options.crop)
-        made = Side(name, label, work, python=python)
-        stack.callback(made.close)
-        return made
+        sides.append(Side(name, label, work, python=python))
+        return sides[-1].timed
 
-    floor = side("floor", "floor: libjpeg-turbo's decode", options.workers)
-    result.floor = floor.timed
-    sides = [floor]
+    result.floor = side("floor", "floor: libjpeg-turbo's decode", options.workers)
     for name, label in _PEERS:
         missing = _missing(name) if options.python == sys.executable else None
         workers = 1 if name == "generator" else options.workers
         if missing is None:
-            sides.append(side(name, label, workers, options.python))
-            result.peers.append(sides[-1].timed)
+            result.peers.append(side(name, label, workers, options.python))
         else:
             result.peers.append(Timed(label, workers, failure=missing))
     for count in worker_counts(options.workers):
-        sides.append(side("feed", "fastfeed", count))
-        result.feeds.append(sides[-1].timed)
-    return sides
+        result.feeds.append(side("feed", "fastfeed", count))
 
 
 def _missing(name: str) -> str | None:
@@ -170,24 +172,21 @@ def _measure(sides: list[Side], options: Options, result: Comparison, progress: 
 
     def step(what: str) -> None:
         nonlocal done
-        done += 1
         progress(what, done, steps)
+        done += 1
 
-    progress("starting", 0, steps)
-    ready = []
-    for side in sides:
-        ready += timing.start([side])
-        step(f"starting {side.timed.name}")
+    progress("importing", 0, steps)
+    ready = timing.start(sides, lambda name: step(f"starting {name}"))
     result.pil = next((side.pil for side in ready if side.timed in result.peers), "")
+    step("comparing the images")
     result.difference = _check(ready)
-    step("the same images on both sides")
     timing.interleave(ready, options.rounds, options.seconds / (len(sides) * options.rounds), step)
+    step("asking for the verdict")
     feed = next((side for side in reversed(ready) if side.timed in result.feeds), None)
     if feed is not None and feed.timed.failure is None:
         with contextlib.suppress(SideError):
-            answer = feed.ask(do="verdict", seconds=1.0)
+            answer = feed.ask(do="verdict", seconds=min(1.0, options.seconds / 10))
             result.verdict, result.sentence = answer["verdict"], answer["sentence"]
-    step("verdict")
 
 
 def _check(sides: Sequence[Side]) -> float | None:
@@ -198,6 +197,7 @@ def _check(sides: Sequence[Side]) -> float | None:
         if kind is not None and kind not in means:
             try:
                 means[kind] = side.ask(do="check")["means"]
+                side.settle()
             except SideError as error:
                 side.timed.failure = str(error)
     if len(means) < 2:
@@ -249,6 +249,7 @@ def as_dict(result: Comparison) -> dict[str, Any]:
             }
             for side in result.sides()
         ],
+        "other_processes_share": result.disturbed(),
         "largest_mean_difference": result.difference,
         "verdict": result.verdict,
         "sentence": result.sentence,

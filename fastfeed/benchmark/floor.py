@@ -46,7 +46,9 @@ class Floor:
 
     def close(self) -> None:
         """End the processes."""
+        # Said, not only closed: each process holds copies of the earlier ones' ends.
         for end in self._ends:
+            end.send(0.0)
             end.close()
         for process in self._processes:
             process.join(5)
@@ -58,9 +60,8 @@ def _decode_on_demand(end: Connection, files: list[bytes], start: float) -> None
     out = bytearray(max(width * height * 3 for width, height in sizes))
     position = int(start * len(files))
     while True:
-        try:
-            seconds = end.recv()
-        except (EOFError, OSError):
+        seconds = end.recv()
+        if not seconds:
             return
         count, began = 0, time.perf_counter()
         while True:

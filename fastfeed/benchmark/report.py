@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fastfeed.benchmark.compare import Comparison
     from fastfeed.benchmark.timing import Timed
 
+NOTICEABLE = 0.05
+"""Share of the processors beyond which other processes are worth a word."""
+
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Lay out rows of cells, the first row being the head; the first column is left-aligned, the others right."""
@@ -37,7 +40,7 @@ def text(result: Comparison) -> str:
         f"{result.files} JPEG files, median {result.bytes_per_file / 1000:.0f} kB; "
         f"{'random crop' if options.crop else 'whole frame'} to {options.size}x{options.size}, flipped at random, "
         f"normalised, float32; batches of {options.batch_size}, shuffled"
-        + (f"; {result.left_out} files that are no JPEG left out" if result.left_out else "")
+        + (f"; left out, being no JPEG: {result.left_out}" if result.left_out else "")
         + (f"; peers use {result.pil}" if result.pil else ""),
         "",
         table(rows),
@@ -55,6 +58,11 @@ def text(result: Comparison) -> str:
         )
     if result.sentence:
         lines.append(f"Verdict: {result.verdict}. {result.sentence}")
+    if result.disturbed() > NOTICEABLE:
+        lines.append(
+            f"Other processes used {result.disturbed():.0%} of this machine's processors meanwhile: the rates are too "
+            f"low, though the CPU times per image are not."
+        )
     if not result.complete:
         lines.append("Interrupted: these are the figures of the windows that were finished.")
     return "\n".join(lines)

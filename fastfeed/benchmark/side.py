@@ -29,6 +29,9 @@ from fastfeed.decode import which_pil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_WAITED_S = 0.001
+_MOST_READY = 64
+
 
 class Peer:
     """A generator, a pool or a DataLoader, by the name of its function in peers."""
@@ -38,7 +41,7 @@ class Peer:
         self._make = getattr(peers, name)
         # A loader hands out its workers' batches in turn, so they come in bursts of one from each worker.
         self.burst = work.workers if name == "dataloader" else 1
-        self.parked = peers.parked(name, work)
+        self._parked = peers.parked(name, work)
         importlib.import_module("PIL.Image")
         if name == "dataloader":
             importlib.import_module("torch.utils.data")
@@ -47,6 +50,11 @@ class Peer:
         """Yield batches for ever."""
         batches: Iterator[Any] = self._make(self._work)
         return batches
+
+    def drain(self, batches: Iterator[Any]) -> None:
+        """Throw away what was ready."""
+        for _ in itertools.islice(batches, self._parked + self.burst):
+            pass
 
     def check(self) -> list[float]:
         """Return the mean of each of the first images."""
@@ -63,15 +71,20 @@ class Feed:
         self._work = work
         self._fastfeed: Any = importlib.import_module("fastfeed")
         importlib.import_module("fastfeed.images")
-        # Everything that may be in flight is ready after a pause.
-        default_prefetch = importlib.import_module("fastfeed.feed").default_prefetch
-        self.parked = int(default_prefetch(work.workers, work.batch_size))
 
     def batches(self) -> Iterator[Any]:
         """Yield batches for ever."""
         feed = self._feed()
         while True:
             yield from feed
+
+    def drain(self, batches: Iterator[Any]) -> None:
+        """Throw away what was ready: all batches up to one that had to be waited for."""
+        for _ in range(_MOST_READY):
+            began = time.perf_counter()
+            next(batches)
+            if time.perf_counter() - began > _WAITED_S:
+                break
 
     def check(self) -> list[float]:
         """Return the mean of each of the first images."""
@@ -136,8 +149,7 @@ def _run(side: Feed | Peer, work: peers.Work, orders: Iterator[dict[str, Any]], 
             next(batches)
             _answer(answers, first_batch=time.perf_counter() - began)
         elif order["do"] == "warm":
-            for _ in itertools.islice(batches, side.parked + side.burst):
-                pass
+            side.drain(batches)
             _answer(answers)
         elif order["do"] == "window":
             count, taken, began = 0, 0.0, time.perf_counter()
