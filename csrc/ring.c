@@ -121,7 +121,8 @@ static uint32_t cells_for(const ff_ring *ring, uint32_t rows)
 
 /* ---- the consumer's side ---- */
 
-void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, uint16_t *generations)
+void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, uint16_t *generations,
+                  unsigned addressee)
 {
     ff_descriptor *descriptor = ff_ring_descriptor(ring, slot);
     descriptor->epoch = epoch;
@@ -133,7 +134,7 @@ void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoc
     for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
         generations[c]++;
         /* The store that opens a cell also publishes the descriptor and the index column written before it. */
-        atomic_store(&cells[c], FF_CELL(c < used ? FF_OPEN : FF_FREE, 0, generations[c], sequence));
+        atomic_store(&cells[c], FF_CELL(c < used ? FF_OPEN : FF_FREE, c < used ? addressee : 0, generations[c], sequence));
     }
 }
 
@@ -156,7 +157,7 @@ int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_
         unsigned state = FF_CELL_STATE(word), owner = FF_CELL_OWNER(word);
         int owned = state == FF_WRITING || state == FF_READY;
         if ((state != FF_OPEN && !owned) || FF_CELL_SEQUENCE(word) != sequence ||
-            FF_CELL_GENERATION(word) != generations[c] || (owned ? owner == 0 || owner > ring->workers : owner != 0)) {
+            FF_CELL_GENERATION(word) != generations[c] || owner > ring->workers || (owned && owner == 0)) {
             *suspect = owner <= ring->workers ? owner : 0;
             return -1;
         }
@@ -207,7 +208,8 @@ uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
     return writing;
 }
 
-uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned)
+uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
+                        const uint16_t *addressees)
 {
     uint32_t count = 0;
     for (uint32_t slot = 0; slot < ring->slots; slot++) {
@@ -217,8 +219,9 @@ uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, co
             if (FF_CELL_STATE(word) != FF_WRITING || FF_CELL_OWNER(word) != owner)
                 continue;
             uint16_t generation = ++generations[(size_t)slot * ring->cells_per_slot + c];
-            atomic_store(&cells[c],
-                         FF_CELL(abandoned[slot] ? FF_FREE : FF_OPEN, 0, generation, FF_CELL_SEQUENCE(word)));
+            atomic_store(&cells[c], abandoned[slot] ? FF_CELL(FF_FREE, 0, generation, FF_CELL_SEQUENCE(word))
+                                                    : FF_CELL(FF_OPEN, addressees[slot], generation,
+                                                              FF_CELL_SEQUENCE(word)));
             count++;
         }
     }
@@ -235,7 +238,7 @@ int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim)
         uint64_t oldest = 0;
         for (size_t c = 0; c < all; c++) {
             uint64_t word = atomic_load(&ring->cells[c]);
-            if (FF_CELL_STATE(word) != FF_OPEN)
+            if (FF_CELL_STATE(word) != FF_OPEN || (FF_CELL_OWNER(word) != 0 && FF_CELL_OWNER(word) != owner))
                 continue;
             /* Sequences wrap; no two in flight are 2^31 apart. */
             if (found == all || (int32_t)(FF_CELL_SEQUENCE(word) - FF_CELL_SEQUENCE(oldest)) < 0) {

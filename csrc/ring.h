@@ -81,6 +81,8 @@ typedef struct ff_ring_header {
 typedef struct ff_descriptor {
     uint64_t epoch;
     uint32_t sequence, rows; /* rows in use: the last batch may be short */
+    uint64_t used;           /* bytes of a payload, where a slot carries one instead of rows */
+    uint64_t allocated;      /* bytes of the slot that exist, in a ring whose slots grow */
     /* followed by int64_t index[shape.rows] and uint8_t status[shape.rows] */
 } ff_descriptor;
 
@@ -108,8 +110,10 @@ uint8_t *ff_ring_row(const ff_ring *ring, uint32_t slot, uint32_t row);
 /* ---- the consumer's side ---- */
 
 /* Open the cells of a slot whose index column holds rows entries; generations[] (cells_per_slot of them, the
- * consumer's own) are advanced.  Cells past the last row are left FREE. */
-void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, uint16_t *generations);
+ * consumer's own) are advanced.  Cells past the last row are left FREE.  With an addressee (an owner number, 0 for
+ * anybody) only that worker will claim them. */
+void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, uint16_t *generations,
+                  unsigned addressee);
 
 /* How many workers may be asleep: so many tokens wake them all. */
 uint32_t ff_ring_sleepers(const ff_ring *ring);
@@ -126,9 +130,10 @@ void ff_ring_release(ff_ring *ring, uint32_t slot);
 /* OPEN -> FREE for an abandoned slot; returns how many cells are still WRITING. */
 uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot);
 
-/* After owner has been reaped: its WRITING cells go back to OPEN under the next generation (or to FREE where
- * abandoned[slot] is set).  Returns how many there were. */
-uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned);
+/* After owner has been reaped: its WRITING cells go back to OPEN under the next generation, for the same addressee (or
+ * to FREE where abandoned[slot] is set).  Returns how many there were. */
+uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
+                        const uint16_t *addressees);
 
 /* ---- a worker's side ---- */
 

@@ -79,8 +79,17 @@ static int take_token(const ff_worker *worker)
     return 0;
 }
 
-/* Claim a cell, asleep while there is none: 1, 0 to stop, -1 lost. */
-static int acquire(ff_worker *worker)
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    for (int i = 0; i < 8; i++)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
+int ff_worker_acquire(ff_worker *worker)
 {
     ff_ring *ring = &worker->ring;
     ff_worker_entry *mine = entry(worker);
@@ -91,8 +100,13 @@ static int acquire(ff_worker *worker)
             return 0;
         int found = ff_ring_claim(ring, owner, &worker->claim);
         if (!found) {
+            uint64_t now = ff_now_ns();
             if (begun == 0)
-                begun = ff_now_ns();
+                begun = now;
+            if (now - begun < worker->patience_ns) {
+                relax();
+                continue;
+            }
             atomic_store(&mine->asleep, 1);
             FF_KILL_POINT(ring, "asleep");
             /* Once more, now that the consumer can see the flag: see the note on waking in ring.h. */
@@ -124,8 +138,8 @@ static int signal_ready(const ff_worker *worker)
     return 0;
 }
 
-/* The rows of the cell are done: publish it and wake the consumer where it waits for this batch. */
-static int publish(ff_worker *worker)
+/* Publishes, and wakes the consumer where it waits for this batch. */
+int ff_worker_publish(ff_worker *worker)
 {
     ff_ring *ring = &worker->ring;
     atomic_store(&entry(worker)->sample, FF_NO_SAMPLE);
@@ -141,6 +155,31 @@ static int publish(ff_worker *worker)
         FF_KILL_POINT(ring, "signal");
     }
     return 0;
+}
+
+void ff_worker_note(ff_worker *worker, uint32_t row)
+{
+    ff_worker_entry *mine = entry(worker);
+    worker->begun_ns = ff_now_ns();
+    atomic_store(&mine->started_ns, worker->begun_ns);
+    FF_KILL_POINT(&worker->ring, "started");
+    atomic_store(&mine->sample, (uint64_t)FF_CELL_SEQUENCE(worker->claim.word) << 32 | row);
+    FF_KILL_POINT(&worker->ring, "sample");
+}
+
+void ff_worker_count(ff_worker *worker, uint64_t samples, uint64_t work_ns)
+{
+    add(&entry(worker)->samples, samples);
+    add(&entry(worker)->work_ns, work_ns);
+}
+
+int ff_worker_reply(ff_worker *worker, uint64_t used, int code)
+{
+    ff_ring_descriptor(&worker->ring, worker->claim.slot)->used = used;
+    FF_KILL_POINT(&worker->ring, "used");
+    ff_ring_status(&worker->ring, worker->claim.slot)[0] = code == 0 ? FF_ROW_DONE : FF_ROW_FAILED(code);
+    FF_KILL_POINT(&worker->ring, "status");
+    return ff_worker_publish(worker);
 }
 
 int ff_worker_finish(ff_worker *worker, int code)
@@ -159,10 +198,9 @@ int ff_worker_finish(ff_worker *worker, int code)
     }
     ff_ring_status(ring, worker->claim.slot)[worker->row] = code == 0 ? FF_ROW_DONE : FF_ROW_FAILED(code);
     FF_KILL_POINT(ring, "status");
-    add(&mine->samples, 1);
+    ff_worker_count(worker, 1, ff_now_ns() - worker->begun_ns - worker->sample.read_ns);
     add(&mine->bytes, worker->sample.bytes);
     add(&mine->read_ns, worker->sample.read_ns);
-    add(&mine->work_ns, ff_now_ns() - worker->begun_ns - worker->sample.read_ns);
     worker->sample.bytes = worker->sample.read_ns = 0;
     worker->row++;
     return 0;
@@ -171,10 +209,9 @@ int ff_worker_finish(ff_worker *worker, int code)
 int ff_worker_run(ff_worker *worker)
 {
     ff_ring *ring = &worker->ring;
-    ff_worker_entry *mine = entry(worker);
     for (;;) {
         if (!worker->busy) {
-            int got = acquire(worker);
+            int got = ff_worker_acquire(worker);
             if (got <= 0)
                 return got == 0 ? FF_STEP_STOP : FF_STEP_LOST;
             worker->busy = 1;
@@ -187,11 +224,7 @@ int ff_worker_run(ff_worker *worker)
                 worker->row++;
                 continue;
             }
-            worker->begun_ns = ff_now_ns();
-            atomic_store(&mine->started_ns, worker->begun_ns);
-            FF_KILL_POINT(ring, "started");
-            atomic_store(&mine->sample, (uint64_t)FF_CELL_SEQUENCE(worker->claim.word) << 32 | worker->row);
-            FF_KILL_POINT(ring, "sample");
+            ff_worker_note(worker, worker->row);
             int code = ff_sample_make(&worker->sample, descriptor->epoch,
                                       ff_ring_index(ring, worker->claim.slot)[worker->row],
                                       ff_ring_row(ring, worker->claim.slot, worker->row));
@@ -201,7 +234,7 @@ int ff_worker_run(ff_worker *worker)
             if (ff_worker_finish(worker, code) == FF_STEP_CALL)
                 return FF_STEP_CALL;
         }
-        if (publish(worker) != 0)
+        if (ff_worker_publish(worker) != 0)
             return FF_STEP_LOST;
     }
 }

@@ -17,6 +17,7 @@ typedef struct ff_worker {
     ff_sample sample;
     unsigned number; /* from 0; its owner number is one more */
     int work_fd, ready_fd;
+    uint64_t patience_ns; /* looks so long for a cell before it goes to sleep: for work that comes in microseconds */
     ff_claim claim;
     uint32_t row; /* in hand, of claim.slot */
     int busy;     /* a cell is claimed */
@@ -27,6 +28,20 @@ typedef struct ff_worker {
  * consumer's pidfd says that it is gone, interrupts ignored, descriptors above last_fd closed and the others kept from
  * this process's own children.  0, or a negative errno. */
 int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd);
+
+/* For workers that run Python, a cell at a time.  Claim one, asleep while there is none: 1, 0 to stop, -1 lost; then,
+ * its rows done, publish it: 0, -1 lost. */
+int ff_worker_acquire(ff_worker *worker);
+int ff_worker_publish(ff_worker *worker);
+
+/* Publish a slot that carries a payload of used bytes; code is 0 or an FF_E_* number.  0, -1 lost. */
+int ff_worker_reply(ff_worker *worker, uint64_t used, int code);
+
+/* Add to this worker's counters. */
+void ff_worker_count(ff_worker *worker, uint64_t samples, uint64_t work_ns);
+
+/* Say which row, or item of the row's payload, is in hand from now on. */
+void ff_worker_note(ff_worker *worker, uint32_t row);
 
 /* Run until Python is needed or the feed stops: an ff_step. */
 int ff_worker_run(ff_worker *worker);

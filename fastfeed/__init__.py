@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     )
     from fastfeed.feed import Feed
     from fastfeed.images import images
+    from fastfeed.map import map
+    from fastfeed.parallel import parallel
+    from fastfeed.prefetch import prefetch
     from fastfeed.source import files
     from fastfeed.stats import Stats
     from fastfeed.transforms import (
@@ -62,6 +65,9 @@ _HOMES = {
     "WorkerError": "errors",
     "files": "source",
     "images": "images",
+    "map": "map",
+    "parallel": "parallel",
+    "prefetch": "prefetch",
 }
 
 __all__ = [
@@ -84,6 +90,9 @@ __all__ = [
     "WorkerError",
     "files",
     "images",
+    "map",
+    "parallel",
+    "prefetch",
 ]
 
 

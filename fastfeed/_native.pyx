@@ -73,20 +73,24 @@ cdef extern from "ring.h" nogil:
         uint32_t slots, cells_per_slot, rows, workers
         uint64_t row_bytes, slot_stride, slots_at
     uint64_t ff_ring_size(const ff_ring_shape *shape)
+    ctypedef struct ff_descriptor:
+        uint64_t used, allocated
+    ff_descriptor *ff_ring_descriptor(const ff_ring *ring, uint32_t slot)
     int ff_ring_init(ff_ring *ring, void *base, const ff_ring_shape *shape)
     int ff_ring_attach(ff_ring *ring, void *base, uint64_t total)
     int64_t *ff_ring_index(const ff_ring *ring, uint32_t slot)
     uint8_t *ff_ring_status(const ff_ring *ring, uint32_t slot)
     uint8_t *ff_ring_row(const ff_ring *ring, uint32_t slot, uint32_t row)
     void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows,
-                      uint16_t *generations)
+                      uint16_t *generations, unsigned addressee)
     uint32_t ff_ring_sleepers(const ff_ring *ring)
     int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows,
                       const uint16_t *generations, unsigned *suspect)
     uint32_t ff_ring_lease(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
     void ff_ring_release(ff_ring *ring, uint32_t slot)
     uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
-    uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned)
+    uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
+                            const uint16_t *addressees)
 
 cdef extern from *:
     """
@@ -114,6 +118,7 @@ cdef extern from "sample.h" nogil:
         uint64_t read_ns, bytes
         int has_calls
         char err[FF_ERR_LEN]
+    uint64_t ff_now_ns()
     int ff_table_attach(ff_table *table, const void *base, uint64_t total)
     int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *store, const ff_table *table,
                        uint64_t seed)
@@ -124,14 +129,25 @@ cdef extern from "sample.h" nogil:
 
 cdef extern from "worker.h" nogil:
     enum: FF_STEP_STOP, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_LOST
+    ctypedef struct ff_claim:
+        uint32_t slot
     ctypedef struct ff_worker:
+        ff_claim claim
         ff_ring ring
         ff_sample sample
         unsigned number
         int work_fd, ready_fd
+        uint64_t patience_ns
     int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd)
+    int ff_worker_acquire(ff_worker *worker)
+    int ff_worker_reply(ff_worker *worker, uint64_t used, int code)
+    void ff_worker_count(ff_worker *worker, uint64_t samples, uint64_t work_ns)
+    void ff_worker_note(ff_worker *worker, uint32_t row)
     int ff_worker_run(ff_worker *worker)
     int ff_worker_finish(ff_worker *worker, int code)
+
+# Replies up to this size are copied out of the slot, which costs less than a lease.
+cdef uint64_t SMALL = 65536
 
 NEED_DECODE = FF_NEED_DECODE
 NEED_CALL = FF_NEED_CALL
@@ -344,12 +360,15 @@ cdef class Ring:
     cdef uint16_t *generations
     cdef uint8_t *abandoned
     cdef uint8_t *leased
+    cdef uint16_t *addressees
     cdef uint32_t *failed
     cdef readonly uint64_t slots_at, slot_stride
+    cdef bint payloads
 
     def __cinit__(self, Mapping mapping not None, uint32_t slots, uint32_t rows, uint32_t rows_per_cell,
-                  uint32_t workers, uint64_t row_bytes):
+                  uint32_t workers, uint64_t row_bytes, bint payloads=False):
         cdef ff_ring_shape shape = ff_ring_shape(slots, rows, rows_per_cell, workers, row_bytes)
+        self.payloads = payloads
         if ff_ring_size(&shape) == 0 or ff_ring_size(&shape) > mapping.size:
             raise ValueError("the mapping is smaller than the ring")
         if ff_ring_init(&self.ring, mapping.base, &shape) != 0:
@@ -359,14 +378,16 @@ cdef class Ring:
         self.generations = <uint16_t *>calloc(slots * self.ring.cells_per_slot, sizeof(uint16_t))
         self.abandoned = <uint8_t *>calloc(slots, 1)
         self.leased = <uint8_t *>calloc(slots, 1)
+        self.addressees = <uint16_t *>calloc(slots, sizeof(uint16_t))
         self.failed = <uint32_t *>calloc(rows, sizeof(uint32_t))
-        if not (self.generations and self.abandoned and self.leased and self.failed):
+        if not (self.generations and self.abandoned and self.leased and self.addressees and self.failed):
             raise MemoryError("no memory for the ring's books")
 
     def __dealloc__(self):
         free(self.generations)
         free(self.abandoned)
         free(self.leased)
+        free(self.addressees)
         free(self.failed)
 
     @staticmethod
@@ -385,12 +406,75 @@ cdef class Ring:
         self.slot_ok(slot)
         return <int64_t[:self.ring.rows]>ff_ring_index(&self.ring, slot)
 
-    def open(self, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows):
+    def open(self, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, int worker):
+        """Open a slot's rows to all workers, or to one (-1: to all)."""
         self.slot_ok(slot)
-        if rows == 0 or rows > self.ring.rows:
+        if rows == 0 or rows > self.ring.rows or worker >= <int64_t>self.ring.workers:
             raise ValueError(rows)
         self.abandoned[slot] = 0
-        ff_ring_open(&self.ring, slot, sequence, epoch, rows, self.generations + slot * self.ring.cells_per_slot)
+        self.addressees[slot] = worker + 1
+        ff_ring_open(&self.ring, slot, sequence, epoch, rows, self.generations + slot * self.ring.cells_per_slot,
+                     worker + 1)
+
+    def allocated(self, uint32_t slot):
+        """Bytes of a growing slot that exist."""
+        self.slot_ok(slot)
+        return ff_ring_descriptor(&self.ring, slot).allocated
+
+    def set_allocated(self, uint32_t slot, uint64_t size):
+        self.slot_ok(slot)
+        ff_ring_descriptor(&self.ring, slot).allocated = size
+
+    def payload(self, uint32_t slot, uint64_t size):
+        """The first size bytes of a slot, writable; they must be allocated."""
+        self.slot_ok(slot)
+        if size > self.ring.slot_stride:
+            raise ValueError(size)
+        return <uint8_t[:size]>ff_ring_row(&self.ring, slot, 0)
+
+    def send(self, uint32_t slot, bytes pickled not None):
+        """Put a frame without buffers into a slot; False where the slot has to grow first."""
+        self.slot_ok(slot)
+        cdef ff_descriptor *descriptor = ff_ring_descriptor(&self.ring, slot)
+        cdef uint64_t length = len(pickled)
+        if length + 16 > min(descriptor.allocated, self.ring.slot_stride):
+            return False
+        cdef uint64_t *head = <uint64_t *>ff_ring_row(&self.ring, slot, 0)
+        head[0], head[1] = 0, length
+        memcpy(head + 2, PyBytes_AS_STRING(pickled), length)
+        descriptor.used = length + 16
+        return True
+
+    def receive(self, uint32_t slot):
+        """The pickle of a complete slot whose reply is good, small and without buffers, and free the slot; or None."""
+        self.slot_ok(slot)
+        cdef const uint64_t *head = <const uint64_t *>ff_ring_row(&self.ring, slot, 0)
+        cdef uint64_t used = ff_ring_descriptor(&self.ring, slot).used
+        cdef uint64_t length = head[1]
+        if used < 16 or used > SMALL or length != used - 16 or head[0] != 0 or self.leased[slot] \
+                or ff_ring_status(&self.ring, slot)[0] != FF_ROW_DONE:
+            return None
+        cdef bytes pickled = PyBytes_FromStringAndSize(<const char *>(head + 2), length)
+        ff_ring_release(&self.ring, slot)
+        return pickled
+
+    def set_used(self, uint32_t slot, uint64_t size):
+        self.slot_ok(slot)
+        ff_ring_descriptor(&self.ring, slot).used = size
+
+    def used(self, uint32_t slot):
+        """Bytes of the payload that a slot carries."""
+        self.slot_ok(slot)
+        return min(ff_ring_descriptor(&self.ring, slot).used, self.ring.slot_stride)
+
+    def rouse(self, int worker):
+        """Take down the asleep flag of a worker (-1: of any); its number, for the token it is owed, or -1."""
+        cdef int w
+        for w in range(<int>self.ring.workers):
+            if (worker < 0 or w == worker) and ff_load32(&self.ring.table[w].asleep):
+                ff_store32(&self.ring.table[w].asleep, 0)
+                return w
+        return -1
 
     def sleepers(self):
         return ff_ring_sleepers(&self.ring)
@@ -404,13 +488,14 @@ cdef class Ring:
         return state if state >= 0 else -1 - <int>suspect
 
     def lease(self, uint32_t slot, uint32_t rows):
-        """Take a complete slot: (lease, row numbers that failed)."""
+        """Take a complete slot: (lease of its rows, row numbers that failed)."""
         self.slot_ok(slot)
         if self.leased[slot] or rows > self.ring.rows:
             raise ValueError(slot)
         cdef uint32_t count = ff_ring_lease(&self.ring, slot, rows, self.failed)
         cdef Lease lease = Lease.__new__(Lease)
-        lease.ring, lease.slot, lease.length = self, slot, rows * self.ring.row_bytes
+        lease.ring, lease.slot = self, slot
+        lease.length = self.used(slot) if self.payloads else rows * self.ring.row_bytes
         self.leased[slot] = 1
         return lease, ([self.failed[k] for k in range(count)] if count else None)
 
@@ -433,7 +518,7 @@ cdef class Ring:
 
     def reopen(self, unsigned worker):
         """After the worker is reaped: its cells go to the others; how many there were."""
-        return ff_ring_reopen(&self.ring, worker + 1, self.generations, self.abandoned)
+        return ff_ring_reopen(&self.ring, worker + 1, self.generations, self.abandoned, self.addressees)
 
     def status(self, uint32_t slot, uint32_t row):
         self.slot_ok(slot)
@@ -620,6 +705,70 @@ cdef class Worker:
         cdef bytes encoded = text.encode("utf-8", "replace")[:FF_ERR_LEN - 1]
         memcpy(self.worker.sample.err, PyBytes_AS_STRING(encoded), len(encoded) + 1)
         return ff_worker_finish(&self.worker, code)
+
+
+cdef class FunctionWorker:
+    """A worker that runs Python, a slot at a time: the slot's payload comes in, and another goes out in its place."""
+
+    cdef ff_worker worker
+    cdef Mapping mapping
+    cdef uint64_t taken_ns
+
+    def __cinit__(self, Mapping mapping not None, unsigned number, int work_fd, int ready_fd):
+        memset(&self.worker, 0, sizeof(self.worker))
+        if ff_ring_attach(&self.worker.ring, mapping.base, mapping.size) != 0 or number >= self.worker.ring.workers:
+            raise ValueError("not a ring that this build of fastfeed laid out")
+        self.mapping = mapping
+        self.worker.number, self.worker.work_fd, self.worker.ready_fd = number, work_fd, ready_fd
+        self.worker.patience_ns = 50000
+
+    def attach(self):
+        ff_store32(&self.worker.ring.table[self.worker.number].attached, 1)
+
+    def take(self):
+        """Claim a slot, asleep while there is none; its number, or -1 to stop."""
+        cdef int got
+        with nogil:
+            got = ff_worker_acquire(&self.worker)
+        if got < 0:
+            raise RuntimeError("the ring was damaged under this worker")
+        if got:
+            self.taken_ns = ff_now_ns()
+            ff_worker_note(&self.worker, 0)
+        return <int64_t>self.worker.claim.slot if got else -1
+
+    def note(self, uint32_t item):
+        """Say which item of the payload is in hand."""
+        ff_worker_note(&self.worker, item)
+
+    def offset(self):
+        """Where the slot in hand begins in the ring's descriptor."""
+        return self.worker.ring.slots_at + self.worker.claim.slot * self.worker.ring.slot_stride
+
+    def allocated(self):
+        return ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).allocated
+
+    def limit(self):
+        """Bytes that a slot can grow to."""
+        return self.worker.ring.slot_stride
+
+    def set_allocated(self, uint64_t size):
+        ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).allocated = size
+
+    def payload(self, uint64_t size):
+        """The first size bytes of the slot in hand, writable; they must be allocated."""
+        if size > self.worker.ring.slot_stride:
+            raise ValueError(size)
+        return <uint8_t[:size]>ff_ring_row(&self.worker.ring, self.worker.claim.slot, 0)
+
+    def used(self):
+        return min(ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).used, self.worker.ring.slot_stride)
+
+    def reply(self, uint64_t used, int code, uint64_t items):
+        """Publish the slot in hand with a payload of used bytes; code is 0 or an FF_E_* number."""
+        ff_worker_count(&self.worker, items, ff_now_ns() - self.taken_ns)
+        if ff_worker_reply(&self.worker, used, code) != 0:
+            raise RuntimeError("the ring was damaged under this worker")
 
 
 def settle(int consumer_pidfd, unsigned number, int last_fd):

@@ -30,7 +30,7 @@ from fastfeed.errors import ConfigError, WorkerDied
 from fastfeed.ring import Ring
 from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
 
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from fastfeed.worker import main; main()"
+_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from fastfeed.{} import main; main()"
 _GRACE_S = 2.0
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
 _ABOVE = 64
@@ -48,8 +48,11 @@ class Death:
     pid: int
     signal: int | None
     exit_code: int | None
+    cause: str | None = None  # where the crew ended it itself
 
     def __str__(self) -> str:
+        if self.cause is not None:
+            return f"worker {self.worker} (pid {self.pid}) {self.cause}"
         if self.signal is not None:
             name = signal.Signals(self.signal).name if self.signal in list(signal.Signals) else str(self.signal)
             hint = " (the out-of-memory killer, or kill -9)" if self.signal == signal.SIGKILL else ""
@@ -64,18 +67,25 @@ class Crew:
     ----------
     ring : Ring
         What they fill.
+    main : str
+        The module whose ``main`` they run.
     spec : bytes
-        Marshalled description of the work, the same for all.
-    table_fd : int
-        Descriptor of the source table; stays the caller's.
+        Description of the work, the same for all.
+    table_fd : int or None
+        Descriptor that they get besides; stays the caller's.
     workers : int
         How many.
     """
 
-    def __init__(self, ring: Ring, spec: bytes, table_fd: int, workers: int) -> None:
+    def __init__(self, ring: Ring, main: str, spec: bytes, table_fd: int | None, workers: int) -> None:
         if not sys.executable:
             raise ConfigError("sys.executable is empty, so no worker can be started: use num_workers=0")
         self._ring = ring
+        self._boot = _BOOT.format(main)
+        # Work for anybody is announced through one eventfd; where slots may be for one worker, each has its own.
+        self._own_wake = main != "worker"
+        self._wake_fds: list[int] = []
+        self._owing = False
         self._fds: dict[int, int] = {}
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
@@ -89,11 +99,12 @@ class Crew:
         self._environment.update((f"{library}_NUM_THREADS", "1") for library in _ONE_THREAD)
         try:
             self._adopt(RING_FD, os.dup(ring.fd))
-            self._adopt(WORK_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE))
+            for _ in range(workers if self._own_wake else 1):
+                self._wake_fds.append(_moved(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)))
             self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
             self._adopt(SPEC_FD, _sealed(spec))
-            self._adopt(TABLE_FD, os.dup(table_fd))
+            self._adopt(TABLE_FD, os.dup(ring.fd if table_fd is None else table_fd))
             self._poll.register(self._fds[READY_FD], select.POLLIN)
             for worker in range(workers):
                 self._start(worker)
@@ -102,16 +113,16 @@ class Crew:
             raise
 
     def _adopt(self, target: int, fd: int) -> None:
-        self._fds[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
-        os.close(fd)
+        self._fds[target] = _moved(fd)
 
     def _start(self, worker: int) -> None:
         actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         ]
+        actions.append((os.POSIX_SPAWN_DUP2, self._wake_fds[worker % len(self._wake_fds)], WORK_FD))
         actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in self._fds.items()]
         root = str(Path(__file__).resolve().parent.parent)
-        argv = [sys.executable, "-I", "-S", "-c", _BOOT, root, str(worker)]
+        argv = [sys.executable, "-I", "-S", "-c", self._boot, root, str(worker)]
         pid = os.posix_spawn(sys.executable, argv, self._environment, file_actions=actions, setsigmask=[signal.SIGINT])
         pidfd = os.pidfd_open(pid)
         self._pids[worker], self._pidfds[worker] = pid, pidfd
@@ -122,14 +133,32 @@ class Crew:
         """Process numbers of the workers that run now, in the order of their numbers."""
         return [self._pids[worker] for worker in sorted(self._pids)]
 
-    def wake(self) -> None:
-        """Post a token for every worker that may be asleep."""
-        sleepers = self._ring.native.sleepers()
-        if sleepers:
-            os.eventfd_write(self._fds[WORK_FD], sleepers)
+    def wake(self, worker: int | None = None, brisk: bool = False) -> None:
+        """Post tokens: for this worker (-1: for whoever is asleep first), or for every worker that may be asleep.
+
+        Waking a process costs more than a small unit of work.  While units come and go briskly, one for anybody is
+        left to the workers that are awake; `wake` without arguments makes up for it before the consumer sleeps.
+        """
+        native = self._ring.native
+        if not self._own_wake:
+            sleepers = native.sleepers()
+            if sleepers:
+                os.eventfd_write(self._wake_fds[0], sleepers)
+            return
+        if brisk and worker == -1 and native.sleepers() < len(self._pids):
+            self._owing = True
+            return
+        if self._owing:
+            worker, self._owing = None, False
+        while (sleeper := native.rouse(-1 if worker is None else worker)) >= 0:
+            os.eventfd_write(self._wake_fds[sleeper], 1)
+            if worker is not None:
+                return
 
     def wait(self, timeout_s: float | None) -> list[Death]:
         """Block until a batch may be complete, a worker has died, a restart is due or the time is over."""
+        if self._owing:
+            self.wake()
         if self._restart_at:
             due = max(0.0, min(self._restart_at.values()) - time.monotonic())
             timeout_s = due if timeout_s is None else min(due, timeout_s)
@@ -141,7 +170,7 @@ class Crew:
                 os.eventfd_read(self._fds[READY_FD])
         return [self._reap(worker) for worker, pidfd in list(self._pidfds.items()) if pidfd in ready]
 
-    def _reap(self, worker: int) -> Death:
+    def _reap(self, worker: int, cause: str | None = None) -> Death:
         pid, pidfd = self._pids.pop(worker), self._pidfds.pop(worker)
         self._poll.unregister(pidfd)
         try:
@@ -150,15 +179,16 @@ class Crew:
             result = None
         os.close(pidfd)
         if result is None:
-            return Death(worker, pid, None, None)
+            return Death(worker, pid, None, None, cause)
         if result.si_code == os.CLD_EXITED:
-            return Death(worker, pid, None, result.si_status)
-        return Death(worker, pid, result.si_status, None)
+            return Death(worker, pid, None, result.si_status, cause)
+        return Death(worker, pid, result.si_status, None, cause)
 
-    def kill(self, worker: int) -> Death:
-        """Kill a worker that hangs, and reap it: from here on it cannot write any more."""
-        signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
-        return self._reap(worker)
+    def kill(self, worker: int, cause: str) -> Death:
+        """Kill a worker and reap it: from here on it cannot write any more."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
+        return self._reap(worker, cause)
 
     def running(self, worker: int) -> bool:
         """Whether this worker is alive as far as is known."""
@@ -203,15 +233,24 @@ class Crew:
         self._restart_at.clear()
         if self._pids and grace > 0:
             self._ring.native.set_stop()
-            os.eventfd_write(self._fds[WORK_FD], len(self._pids))
+            for fd in self._wake_fds:
+                os.eventfd_write(fd, len(self._pids))
             deadline = time.monotonic() + grace
             while self._pids and (left := deadline - time.monotonic()) > 0:
                 self.wait(left)
         for worker in list(self._pids):
-            self.kill(worker)
-        for fd in self._fds.values():
+            self.kill(worker, "did not stop in time")
+        for fd in (*self._fds.values(), *self._wake_fds):
             os.close(fd)
         self._fds.clear()
+        self._wake_fds.clear()
+
+
+def _moved(fd: int) -> int:
+    """Move a descriptor out of the way of those that the workers use."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    os.close(fd)
+    return moved
 
 
 def _died(death: Death, sample: str | None, what: str) -> WorkerDied:

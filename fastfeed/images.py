@@ -12,6 +12,7 @@ from fastfeed import _native
 from fastfeed.errors import SampleError
 from fastfeed.feed import Feed
 from fastfeed.options import Engine, one_of
+from fastfeed.rows import RowsJob
 from fastfeed.schedule import Schedule
 from fastfeed.source import Source, as_source
 from fastfeed.transforms import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, Size, compile_plan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
 
 
@@ -115,36 +117,34 @@ def images(
     if seed is None:
         seed = int.from_bytes(os.urandom(8), "little")
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
-    job = _ImageJob(found, compiled, schedule.seed, on_error, with_index, max_pixels, orient)
-    return Feed(job, schedule, engine)
+    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, max_pixels, orient), engine)
 
 
-class _ImageJob:
-    """Images as the feed's job: see `fastfeed.feed.Job`."""
+class _ImageJob(RowsJob):
+    """Images as the feed's work."""
 
     def __init__(
         self,
         source: Source,
         compiled: Compiled,
-        seed: int,
+        schedule: Schedule,
         on_error: str,
         with_index: bool,
         max_pixels: int,
         orient: bool,
     ) -> None:
+        height, width = compiled.out_h, compiled.out_w
+        self._row_shape = (height, width, 3) if compiled.layout == "NHWC" else (3, height, width)
+        super().__init__(schedule, height * width * 3 * _ITEM_BYTES[compiled.dtype], on_error)
+        self.classes = source.classes
         self._source = source
         self._compiled = compiled
         self._with_index = with_index
         self._labels = source.labels
-        self.on_error = on_error
-        self.classes = source.classes
-        self.dtype = compiled.dtype
-        height, width = compiled.out_h, compiled.out_w
-        self.row_shape: tuple[int, ...] = (height, width, 3) if compiled.layout == "NHWC" else (3, height, width)
         self._spec: dict[str, Any] = {
             "plan": compiled.plan,
             "store": compiled.python_plan,
-            "seed": seed,
+            "seed": schedule.seed,
             "max_pixels": max_pixels,
             "orient": orient,
             "sys_path": list(sys.path),
@@ -162,15 +162,20 @@ class _ImageJob:
     def table_fd(self) -> int:
         return self._source.table_fd()
 
-    def row_maker(self) -> Callable[[int, int, memoryview], str | None]:
+    def views(self, memory: Any, rows: int) -> list[NDArray[Any]]:
+        import numpy as np
+
+        return [np.ndarray((rows, *self._row_shape), self._compiled.dtype, buffer=memory)]
+
+    def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
         fd = self.table_fd()
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.python_plan, table, self._spec["seed"])
         finish = finisher(self._spec)
 
-        def make(epoch: int, index: int, row: memoryview) -> str | None:
+        def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | None:
             try:
-                finish(sample, sample.make(epoch, index, row))
+                finish(sample, sample.make(epoch, index, arrays[0][row].reshape(-1).view("uint8").data))
             except _native.KernelError as error:
                 return error.text
             except RowFailed as error:
@@ -188,10 +193,10 @@ class _ImageJob:
     def has_unusable(self) -> bool:
         return self._labels is not None and bool(self._labels.missing)
 
-    def assemble(self, rows: NDArray[Any], indices: NDArray[np.int64]) -> Any:
-        parts: list[Any] = [rows]
+    def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
+        parts: list[Any] = list(arrays)
         if self._labels is not None:
             parts.append(self._labels.gather(indices))
         if self._with_index:
             parts.append(indices)
-        return tuple(parts) if len(parts) > 1 else rows
+        return tuple(parts) if len(parts) > 1 else parts[0]

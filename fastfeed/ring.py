@@ -6,25 +6,36 @@
 
 The words in shared memory say how far the workers are; these books say what the consumer asked for, and only they are
 believed.  ``sweep`` brings slots back whose leases have died, so nothing here needs a callback or a thread.
+
+A slot holds rows of one size, or a payload of any size.  Slots for rows are allocated up front.  Slots for payloads
+are far apart in a sparse file and grow to what they carry: no value is too large for its slot, only for the memory.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from typing import Final
+from collections import deque
+from typing import Any, Final
 
 from fastfeed import _native
 from fastfeed.errors import RingMemoryError
 from fastfeed.machine import memory_limit
+from fastfeed.memory import allocate, grow
 
 FREE: Final = "free"
 OPEN: Final = "open"
 LEASED: Final = "leased"
 DRAINING: Final = "draining"
 
+PAGE = 4096
+_MADV_REMOVE = 9
 _MADV_POPULATE_WRITE = 23
 _SEQUENCES = 1 << 32
+# Payload slots: addresses for all of them together, far below the 2^47 that a process has.
+_SPARSE_BYTES = 1 << 45
+# A payload slot that has grown beyond this gives the memory back when it carries far less.
+_KEEP_BYTES = 4 << 20
 
 
 class Damaged(Exception):
@@ -32,18 +43,17 @@ class Damaged(Exception):
 
 
 class Slot:
-    """The consumer's own record of one slot."""
+    """The consumer's own record of one slot; `unit` is what the feed put there."""
 
-    __slots__ = ("batch", "epoch", "index", "number", "rows", "sequence", "state")
+    __slots__ = ("index", "number", "rows", "sequence", "state", "unit")
 
     def __init__(self, number: int, index: memoryview) -> None:
         self.number = number
         self.index = index
         self.state = FREE
         self.sequence = 0
-        self.epoch = 0
-        self.batch = 0
         self.rows = 0
+        self.unit: Any = None
 
 
 class Ring:
@@ -55,8 +65,8 @@ class Ring:
         Batches in flight at most.
     rows : int
         Rows of a slot.
-    row_bytes : int
-        Bytes of a row.
+    row_bytes : int or None
+        Bytes of a row; None for slots that carry payloads.
     workers : int
         Entries of the worker table.
 
@@ -66,34 +76,36 @@ class Ring:
         If the memory limit or the memory itself does not allow it.
     """
 
-    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int) -> None:
+    def __init__(self, slots: int, rows: int, row_bytes: int | None, workers: int) -> None:
+        self._sparse = row_bytes is None
+        if row_bytes is None:
+            row_bytes = min(memory_limit(), _SPARSE_BYTES // slots) // PAGE * PAGE
         # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
         # would only make the scan for an open one longer.
         rows_per_cell = -(-rows // 64)
         size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
+        if not self._sparse:
+            _refuse_too_large(size, slots, rows, row_bytes)
         self.size = size
-        _refuse_too_large(size, slots, rows, row_bytes)
         self.fd = os.memfd_create("fastfeed-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(self.fd, size)
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, seals)
-            self._allocated = 0
             self._mapping = _native.Mapping(self.fd, size, True)
-            self._allocate(self._mapping_head(slots, rows, rows_per_cell, workers, row_bytes))
-            self.native = _native.Ring(self._mapping, slots, rows, rows_per_cell, workers, row_bytes)
+            # What comes before the slots: the size of the same ring less its slots, which are page-aligned.
+            self._allocated = 0
+            self._allocate(size - slots * (-(-rows * row_bytes // PAGE) * PAGE))
+            self.native = _native.Ring(self._mapping, slots, rows, rows_per_cell, workers, row_bytes, self._sparse)
         except BaseException:
             os.close(self.fd)
             raise
         self.slots = [Slot(number, memoryview(self.native.index(number))) for number in range(slots)]
+        self._free = deque(self.slots)
+        self._held: list[Slot] = []  # leased or draining
+        self._leased = 0
         self._sequence = 0
         self._debug = os.environ.get("FASTFEED_DEBUG") == "1"
-
-    @staticmethod
-    def _mapping_head(slots: int, rows: int, rows_per_cell: int, workers: int, row_bytes: int) -> int:
-        """Bytes before the first slot: the size of the same ring less its slots, which are page-aligned."""
-        stride = -(-rows * row_bytes // 4096) * 4096
-        return _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes) - slots * stride
 
     def _allocate(self, upto: int) -> None:
         """Have the pages up to this offset exist, so that no store can meet a bus error, and map them here.
@@ -101,54 +113,55 @@ class Ring:
         Mapped in the consumer too they count as shared, and nobody takes a page fault in the first epoch.
         """
         start, self._allocated = self._allocated, max(upto, self._allocated)
-        if upto <= start:
-            return
-        try:
-            os.posix_fallocate(self.fd, start, upto - start)
-        except OSError as error:
-            raise RingMemoryError(
-                f"the ring needs {_megabytes(self.size)}, and the system refused it after {_megabytes(start)} "
-                f"({error.strerror}): lower prefetch, batch_size or the image size, or use dtype='uint8'"
-            ) from error
-        page = start // 4096 * 4096
-        self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
-
-    def allocate_next(self) -> int | None:
-        """Allocate one more slot; its number, or None when all exist.
-
-        Slot by slot, so that the workers fill the first while the next are being zeroed.
-        """
-        number = (self._allocated - self.native.slots_at) // self.native.slot_stride
-        if number >= len(self.slots):
-            return None
-        self._allocate(self.native.slots_at + (number + 1) * self.native.slot_stride)
-        return int(number)
+        if upto > start:
+            allocate(self.fd, start, upto - start)
+            page = start // PAGE * PAGE
+            self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
 
     def sweep(self) -> None:
         """Bring back the slots that nobody refers to or writes to any more."""
+        if not self._held:
+            return
         native = self.native
-        for slot in self.slots:
-            if (slot.state is LEASED and not native.is_leased(slot.number)) or (
-                slot.state is DRAINING and not native.withdraw(slot.number)
-            ):
-                native.release(slot.number, self._debug)
-                slot.state = FREE
+        held = []
+        for slot in self._held:
+            leased = slot.state is LEASED
+            if native.is_leased(slot.number) if leased else native.withdraw(slot.number):
+                held.append(slot)
+                continue
+            self._leased -= leased
+            native.release(slot.number, self._debug and not self._sparse)
+            if self._sparse:
+                self._trim(slot)
+            slot.state = FREE
+            slot.unit = None
+            self._free.append(slot)
+        self._held = held
 
     def free(self) -> Slot | None:
-        """Any free slot, allocated if it is a new one."""
-        for slot in self.slots:
-            if slot.state is FREE:
-                while self._allocated < self.native.slots_at + (slot.number + 1) * self.native.slot_stride:
-                    self.allocate_next()
-                return slot
-        return None
+        """Any free slot.
 
-    def open(self, slot: Slot, epoch: int, batch: int, rows: int) -> None:
-        """Offer a batch, whose indices are in the slot's index column, to the workers."""
-        slot.state, slot.epoch, slot.batch, slot.rows = OPEN, epoch, batch, rows
+        Slots for rows are allocated when they are first needed, one by one, so that the workers fill the first while
+        the next are being zeroed.
+        """
+        if not self._free:
+            return None
+        slot = self._free[0]
+        if not self._sparse:
+            self._allocate(self.native.slots_at + (slot.number + 1) * self.native.slot_stride)
+        return slot
+
+    def open(self, slot: Slot, unit: Any, epoch: int, rows: int, worker: int = -1) -> None:
+        """Offer what lies in the first free slot to the workers, or to one worker."""
+        self._free.popleft()
+        slot.state, slot.unit, slot.rows = OPEN, unit, rows
         slot.sequence = self._sequence
         self._sequence = (self._sequence + 1) % _SEQUENCES
-        self.native.open(slot.number, slot.sequence, epoch, rows)
+        self.native.open(slot.number, slot.sequence, epoch, rows, worker)
+
+    def open_again(self, slot: Slot, epoch: int, worker: int = -1) -> None:
+        """Offer an open slot's unit afresh; every worker that knew it is dead and reaped."""
+        self.native.open(slot.number, slot.sequence, epoch, slot.rows, worker)
 
     def complete(self, slot: Slot) -> bool:
         """Whether every row of an open slot is done, read off its cells."""
@@ -157,28 +170,56 @@ class Ring:
             raise Damaged(f"worker {-2 - state}" if state < -1 else "an unknown writer")
         return state == 1
 
+    def receive(self, slot: Slot) -> bytes | None:
+        """The pickle in a complete payload slot, where it is small and refers to no buffers; the slot is free then."""
+        pickled = self.native.receive(slot.number)
+        if pickled is not None:
+            slot.state = FREE
+            slot.unit = None
+            self._free.append(slot)
+        return pickled
+
     def take(self, slot: Slot) -> tuple[_native.Lease, list[int] | None]:
         """Lease a complete slot: the lease, and the rows that failed."""
+        taken = self.native.lease(slot.number, slot.rows)
         slot.state = LEASED
-        return self.native.lease(slot.number, slot.rows)
+        self._leased += 1
+        self._held.append(slot)
+        return taken
 
     def spare(self) -> int:
         """Slots that workers can fill."""
-        return sum(slot.state is not LEASED for slot in self.slots)
+        return len(self.slots) - self._leased
 
     def drained(self) -> bool:
         """Whether a slot could be opened now."""
         self.sweep()
-        return any(slot.state is FREE for slot in self.slots)
-
-    def open_again(self, slot: Slot) -> None:
-        """Offer an open slot's batch afresh; every worker that knew it is dead and reaped."""
-        self.native.open(slot.number, slot.sequence, slot.epoch, slot.rows)
+        return bool(self._free)
 
     def abandon(self, slot: Slot) -> None:
         """Take an open slot back; cells that a worker has in hand are waited for by sweep."""
         self.native.withdraw(slot.number)
         slot.state = DRAINING
+        self._held.append(slot)
+
+    def room(self, slot: Slot, size: int) -> memoryview:
+        """The first `size` bytes of a payload slot, made to exist."""
+        if size > self.native.allocated(slot.number):
+            offset = self.native.slots_at + slot.number * self.native.slot_stride
+            self.native.set_allocated(slot.number, grow(self.fd, offset, size, self.native.slot_stride))
+        return self.native.payload(slot.number, size)
+
+    def _trim(self, slot: Slot) -> None:
+        used, allocated = self.native.used(slot.number), self.native.allocated(slot.number)
+        if allocated > max(_KEEP_BYTES, 4 * used):
+            offset = self.native.slots_at + slot.number * self.native.slot_stride
+            if self._mapping.advise(offset, allocated, _MADV_REMOVE):
+                self.native.set_allocated(slot.number, 0)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the ring has been given up."""
+        return self.fd < 0
 
     def close(self) -> None:
         """Give the ring up; the mapping goes with the last lease.  May be called again."""
@@ -186,6 +227,8 @@ class Ring:
             os.close(self.fd)
             self.fd = -1
             self.slots.clear()
+            self._free.clear()
+            self._held.clear()
             del self.native, self._mapping
 
 

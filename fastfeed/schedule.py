@@ -19,7 +19,7 @@ from fastfeed import _native
 from fastfeed.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _MAX_SAMPLES = 2**63 - 1  # indices are int64
 
@@ -197,3 +197,55 @@ def _check_shard(shard: object) -> tuple[int, int]:
     world = _whole_number(name, shard[1], 1, _MAX_SAMPLES, "pass the number of shards, at least 1")
     remedy = f"ranks count from 0, so pass 0 to {world - 1}"
     return _whole_number(f"shard={tuple(shard)!r}: rank", shard[0], 0, world - 1, remedy), world
+
+
+class Cursor:
+    """Where a feed stands in its epochs: what has been delivered, and what an iteration has still to open.
+
+    A position is (epoch, first batch that is not delivered, delivered ones beyond it); unordered delivery runs ahead.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self._batches = batches
+        self._start: tuple[int, int, list[int]] = (0, 0, [])
+        self._position = self._start
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration begin with this epoch."""
+        self._start = (epoch, 0, [])
+
+    def begin(self, epochs: int | None) -> Iterator[tuple[int, int]]:
+        """Begin an iteration over so many epochs (None: for ever): (epoch, batch) in the order of opening."""
+        self._position = epoch, first, ahead = self._start
+        self._start = (epoch + 1, 0, [])
+        return self._upcoming(epoch, epochs, first, set(ahead))
+
+    def _upcoming(self, epoch: int, epochs: int | None, first: int, skip: set[int]) -> Iterator[tuple[int, int]]:
+        last = None if epochs is None else epoch + epochs
+        while (last is None or epoch < last) and self._batches:
+            yield from ((epoch, batch) for batch in range(first, self._batches) if batch not in skip)
+            epoch, first, skip = epoch + 1, 0, set()
+
+    def advance(self, epoch: int, batch: int) -> None:
+        """Note a delivered batch."""
+        at_epoch, at, ahead = self._position
+        if epoch != at_epoch:  # the iteration has gone on to a further epoch
+            at_epoch, at, ahead = epoch, 0, []
+            self._start = (epoch + 1, 0, [])
+        if batch != at or ahead:
+            ahead = [*ahead, batch]
+        else:
+            at += 1
+        while at in ahead:
+            ahead.remove(at)
+            at += 1
+        self._position = (at_epoch + 1, 0, []) if at >= self._batches else (at_epoch, at, ahead)
+
+    def state(self) -> dict[str, Any]:
+        """Return the position as plain values."""
+        epoch, batch, ahead = self._position
+        return {"epoch": epoch, "batch": batch, "ahead": list(ahead)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Let the next iteration go on at a position that `state` returned."""
+        self._start = self._position = (state["epoch"], state["batch"], list(state["ahead"]))

@@ -3,7 +3,8 @@
     python epochs.py FOLDER RUN...        RUN: <ordered|unordered>,<flowing|drained>,<point>:<n>
 
 In a flowing run the workers always find work; in a drained one they are all asleep whenever the consumer comes for the
-next batch, so that each batch passes through the waiting and waking.
+next batch, so that each batch passes through the waiting and waking; its rows are large, so that the consumer is back
+at its waiting before they are done.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def wait_until_idle(feed: fastfeed.Feed) -> None:
 def epoch(folder: str, ordered: bool, drained: bool) -> dict[str, object]:
     feed = fastfeed.images(
         folder,
-        size=(480, 640) if drained else (48, 64),
+        size=(1200, 1600) if drained else (48, 64),
         transforms=[fastfeed.RandomHorizontalFlip()],
         batch_size=4,
         shuffle=True,

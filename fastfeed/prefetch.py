@@ -1,0 +1,356 @@
+"""prefetch: a generator that is already running, read ahead by one background thread.
+
+    source --next--> thread --ready--> the user's loop
+                       ^------room--------'
+
+Both arrows are `queue.SimpleQueue`: a `get` sleeps until there is something, and a `put` may come from anywhere, a
+garbage collection in the middle of another `put` included.  ``room`` holds one token for each item that may be pulled;
+the thread takes a token before it pulls, so no item is made that the buffer has no room for.
+
+Shutdown note.  The thread knows the two queues and the source, never the iterator in the user's hands: when that one
+goes (`break`, an exception, garbage collection), its finaliser says `stop`, which is a flag and one more token.  A
+finaliser must not wait, since it may run in any thread under any lock; `close()` does wait, the next iteration waits
+for those before it that were told to stop, and the interpreter's exit waits for all.  The thread's last words are an
+`_End`, whatever happened, so a consumer is always woken.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import SimpleNamespace
+from typing import Any, Generic, Literal, Self, TypeVar, cast
+
+from fastfeed.errors import ConfigError, FeedClosed
+from fastfeed.options import whole
+
+T = TypeVar("T")
+
+# Below this share of the time spent waiting, a faster source would change nothing that can be noticed.
+_KEEPS_UP = 0.1
+
+
+def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
+    """Read an iterable ahead in one background thread.
+
+    Right for a source that waits, for a disk, a network, a database, or that computes in code which releases the GIL
+    (NumPy on large arrays, Pillow, OpenCV): the waiting overlaps with what the loop does.  A generator that computes
+    in Python gains nothing from a thread, since only one thread runs Python at a time.  For that one use
+    `fastfeed.parallel`: it takes the generator function instead of a running generator, and runs it in other
+    processes.
+
+    Parameters
+    ----------
+    iterable : iterable
+        A generator that is already running, or anything else that can be iterated.
+    buffer_size : int
+        Items that may be made ahead of the one in the loop, at least 1.  No more than so many are ever pulled.
+
+    Returns
+    -------
+    Prefetch
+        Iterable.  Each ``iter`` calls ``iter(iterable)`` again, in a thread of its own: a list or a data set starts
+        over, while a generator can be run only once, so a second iteration of it yields nothing, as always.
+
+    Raises
+    ------
+    ConfigError
+        Something that cannot be iterated, or a `buffer_size` below 1.
+
+    Notes
+    -----
+    An exception of the source arrives in the loop after the items that came before it: the exception itself, with the
+    traceback of where it was raised.  When a loop is left early, the thread ends and closes the source, if that is a
+    generator, as soon as the item in hand is made; ``close()`` and ``with`` wait for that.
+    """
+    if callable(iterable) and not hasattr(type(iterable), "__iter__"):
+        name = getattr(iterable, "__name__", "f")
+        raise ConfigError(
+            f"prefetch({name}): this is a function; call it, prefetch({name}(...)), or let other processes run it: "
+            f"fastfeed.parallel({name})"
+        )
+    if not hasattr(type(iterable), "__iter__") and not hasattr(type(iterable), "__getitem__"):
+        raise ConfigError(f"prefetch of a {type(iterable).__name__}: pass a generator or another iterable")
+    return Prefetch(iterable, whole("buffer_size", buffer_size, 1))
+
+
+@dataclass(frozen=True)
+class PrefetchStats:
+    """A frozen record of one `Prefetch` since it was made; times in seconds.
+
+    Attributes
+    ----------
+    items : int
+        Delivered to the consumer.
+    wait_s : float
+        The consumer waited in ``next`` for an item.
+    consumer_s : float
+        The consumer was busy with the items it had got.
+    source_s : float
+        The source was busy making items.
+    """
+
+    items: int
+    wait_s: float
+    consumer_s: float
+    source_s: float
+
+    @property
+    def verdict(self) -> Literal["consumer", "source"]:
+        """Which side is the slow one."""
+        return "source" if self.wait_s > _KEEPS_UP * (self.wait_s + self.consumer_s) else "consumer"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with what to change."""
+        waited = f"the consumer waited {self.wait_s:.2f} s of {self.wait_s + self.consumer_s:.2f} s"
+        if self.verdict == "consumer":
+            return f"The consumer is the slow side: {waited}; a faster source would change nothing."
+        return (
+            f"The source is the slow side: {waited}; a thread cannot make it faster: pass the generator function to "
+            f"fastfeed.parallel, which runs it in other processes."
+        )
+
+
+class Prefetch(Generic[T]):
+    """Items of an iterable, made ahead by a background thread; made by `prefetch`."""
+
+    def __init__(self, iterable: Iterable[T], buffer_size: int) -> None:
+        self._iterable = iterable
+        self._buffer_size = buffer_size
+        self._runs: list[_Run] = []
+        self._totals = _Totals()
+        self._closed = False
+
+    def __iter__(self) -> PrefetchIterator[T]:
+        if self._closed:
+            raise FeedClosed("this prefetch is closed: make a new one")
+        for run in self._runs:
+            # Two threads in one source, because a loop was left a moment ago, would be no fun for it.
+            if run.stopped:
+                run.join()
+        self._runs = [run for run in self._runs if run.thread.is_alive()]
+        run = _Run(self._iterable, self._buffer_size, self._totals)
+        self._runs.append(run)
+        # The iterator first: an interrupt during the start finds its finaliser in place.
+        iterator: PrefetchIterator[T] = PrefetchIterator(run)
+        run.start()
+        return iterator
+
+    def __len__(self) -> int:
+        return len(cast("Any", self._iterable))
+
+    def stats(self) -> PrefetchStats:
+        """What happened so far, with a verdict on which side is slow."""
+        totals = self._totals
+        return PrefetchStats(totals.items, totals.wait_ns / 1e9, totals.consumer_ns / 1e9, totals.source_ns / 1e9)
+
+    def close(self) -> None:
+        """End the threads of all iterations, and wait until the item in hand is made.  May be called again.
+
+        Raises
+        ------
+        Exception
+            What a source raised while it was closed, if anything.
+        """
+        self._closed = True
+        runs, self._runs = self._runs, []
+        for run in runs:
+            run.shut()
+            run.stop()
+        failures = [failure for run in runs if (failure := run.finish()) is not None]
+        if failures:
+            raise failures[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class PrefetchIterator(Iterator[T]):
+    """One iteration of a `Prefetch`; the thread behind it ends with it."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._ended = False
+        self._handed = 0
+        # At exit `_end_all` stops the threads, and waits for them.
+        weakref.finalize(self, run.stop).atexit = False
+
+    def __next__(self) -> T:
+        run, totals = self._run, self._run.totals
+        run.check()
+        if self._ended:
+            raise StopIteration
+        asked = time.perf_counter_ns()
+        if self._handed:
+            totals.consumer_ns += asked - self._handed
+        item = run.ready.get()
+        self._handed = time.perf_counter_ns()
+        totals.wait_ns += self._handed - asked
+        if type(item) is not _End:
+            run.room.put(None)
+            totals.items += 1
+            return cast("T", item)
+        self._ended = True
+        run.ready.put(_End())  # for another thread that waits in this iterator
+        run.join()
+        run.check()
+        try:
+            if item.error is not None:
+                raise item.error
+            raise StopIteration
+        finally:
+            del item  # the traceback keeps this frame: no circle
+
+    def close(self) -> None:
+        """End the thread, and wait until the item in hand is made.  May be called again."""
+        self._ended = True
+        self._run.stop(awaited=True)
+        failure = self._run.finish()
+        if failure is not None:
+            raise failure
+
+
+class _End:
+    """The last thing in a ready queue: the source is exhausted, or has raised."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class _Totals:
+    """Figures of all iterations; each is written by one thread only while there is one loop."""
+
+    def __init__(self) -> None:
+        self.items = self.wait_ns = self.consumer_ns = self.source_ns = 0
+
+
+class _Run:
+    """A thread and its two queues: all that the thread and the iterator share."""
+
+    def __init__(self, iterable: Iterable[Any], buffer_size: int, totals: _Totals) -> None:
+        self.room: SimpleQueue[None] = SimpleQueue()
+        self.ready: SimpleQueue[Any] = SimpleQueue()
+        self.totals = totals
+        self.stopped = False
+        self._awaited = False
+        self._shut = False
+        self._failure: BaseException | None = None
+        self._pid = os.getpid()
+        for _ in range(buffer_size):
+            self.room.put(None)
+        self.thread = threading.Thread(target=self._work, args=(iterable,), name="fastfeed-prefetch", daemon=True)
+
+    def start(self) -> None:
+        _running.add(self)
+        try:
+            self.thread.start()
+        except BaseException:
+            self.stop()
+            if not self.thread.is_alive():
+                _running.discard(self)
+            raise
+
+    def stop(self, awaited: bool = False) -> None:
+        """Let the thread end, and wake everybody who waits; does not wait itself, and takes no lock."""
+        self._awaited = self._awaited or awaited
+        self.stopped = True
+        self.room.put(None)
+        self.ready.put(_End())
+
+    def shut(self) -> None:
+        """Turn whatever the iterator is asked from now on into FeedClosed."""
+        self._shut = self._awaited = True
+
+    def check(self) -> None:
+        if self._shut:
+            raise FeedClosed("this prefetch was closed: make a new one")
+        if os.getpid() != self._pid:
+            raise FeedClosed(
+                f"this prefetch runs in process {self._pid}, which forked: iterate it in one process, or again here"
+            )
+
+    def join(self) -> None:
+        """Wait for the end of a thread that was told to end, or has said its last words."""
+        if self.thread is not threading.current_thread() and self.thread.ident is not None:
+            self.thread.join()
+
+    def finish(self) -> BaseException | None:
+        """Wait for the end, let go of what is in the buffer, and return what closing the source raised."""
+        self.join()
+        try:
+            while True:
+                self.ready.get_nowait()
+        except Empty:
+            self.ready.put(_End())
+        failure, self._failure = self._failure, None
+        return failure
+
+    def _work(self, iterable: Iterable[Any]) -> None:
+        """The thread: pull while there is room."""
+        end = _End()
+        try:
+            source = iter(iterable)
+            while self.room.get() is None and not self.stopped:
+                begun = time.perf_counter_ns()
+                # Straight into the queue: a name would keep the last item alive.
+                try:
+                    self.ready.put(next(source))
+                except StopIteration:
+                    break
+                finally:
+                    self.totals.source_ns += time.perf_counter_ns() - begun
+            else:
+                self._close(source)
+        except BaseException as error:
+            # Without this frame, which tells the user nothing, and would be a circle through `end`.
+            end.error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        finally:
+            self.ready.put(end)
+            _running.discard(self)
+
+    def _close(self, source: Iterator[Any]) -> None:
+        """Close a source that was left early where it ran; other iterators than these belong to the user."""
+        if not isinstance(source, Generator | PrefetchIterator):
+            return
+        try:
+            source.close()
+        except BaseException as error:
+            if self._awaited:
+                self._failure = error
+            else:
+                # Nobody is left to catch it: what the language does for a generator that is dropped.
+                told = SimpleNamespace(
+                    exc_type=type(error),
+                    exc_value=error,
+                    exc_traceback=error.__traceback__,
+                    err_msg="Exception ignored while closing the source of a prefetch",
+                    object=source,
+                )
+                sys.unraisablehook(cast("Any", told))
+
+
+# Threads that have not ended; here and not in the iterators, for the sake of those whose iterator is gone.
+_running: set[_Run] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Let every thread end before the interpreter goes: a daemon thread would be cut off inside the user's code."""
+    runs = list(_running)
+    for run in runs:
+        run.stop()
+    for run in runs:
+        run.join()

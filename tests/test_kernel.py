@@ -1,0 +1,648 @@
+"""The image kernel behind its native wall: decoding, geometry, dtypes, SIMD variants, hostile bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from fastfeed import _native
+
+Op = tuple[int, Sequence[int], Sequence[float]]
+Array = NDArray[Any]
+
+# As in csrc/image.h.
+U8, F16, F32 = 0, 1, 2
+NHWC, NCHW = 0, 1
+NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS = range(5)
+STRETCH, COVER, CONTAIN = range(3)
+NOT_JPEG, CORRUPT, TRUNCATED, LIMIT, PLAN = -1, -2, -3, -4, -6
+PIL_FILTER = {
+    NEAREST: Image.NEAREST,
+    BOX: Image.BOX,
+    BILINEAR: Image.BILINEAR,
+    BICUBIC: Image.BICUBIC,
+    LANCZOS: Image.LANCZOS,
+}
+DTYPES = {U8: np.uint8, F16: np.float16, F32: np.float32}
+VARIANTS = [name for name in ("baseline", "avx2", "avx512", "neon") if _native.simd_select(name)]
+_native.simd_select("auto")
+
+# 53 x 37 pixels of waves, in the forms that PIL cannot write; deflated.
+PACKED = {
+    "rows_4:4:0": """
+        eNr7f+P/AwYBLzdPNwZGRgYGRiBk+H+bwZlBWkhEXERQWlxMXE5GWkHDSVtDVVUj0MrWwCkhNDUlPjQ2OqtiZmNW4YTi6NjWrW0T5i1evXZ1
+        esOek7uWHZ+5YvUSkCGMMnJyGsoaftrafkvyYvOWkAz+H2AQ5GBQZTBlZhRiYBJkZBZk/H+EQR7oTlZGMGCAAkYmZhZWNnYOTi5uoIKtAgxM
+        jMzMTCzMrKwsLEDZWqA8A4sgq5CioSObcGAiu1KhiFHjxIUcyk4bD4oGXfygYpxU1MTJJSYuISmlqqauoallYmpmbmFp5ezi6ubu4ekVHBIa
+        Fh4RGZWckpqWnpGZVVxSWlZeUVnV3NLa1t7R2TVp8pSp06bPmDlr0eIlS5ctX7Fy1abNW7Zu275j565Dh48cPXb8xMlTly5fuXrt+o2btx4+
+        evzk6bPnL16++vjp85ev377/+PkL5C9GBmZGGMDqL0Ggv5hYWJhZ2EH+YmQqBykQZGFVNGQTcgxkTywUVjJq5BBxmrhw40FOZeOgD6JJRRe5
+        xFRMHqp+BHkN7DPiPNZEls/gHkP46xYDDzMjMPKYBRnsGW55st1a0Vd2aUWyz6Rnjs0h72IeXDe2VgrcPSHlqvV2S9M1TA6beK8GxrxbN2OG
+        x71NEwpDdeZ8DDlpFaEinbWEr+yKUfd6hbMh5ZYrhQWVf2ad0rgdcWXHyi3pd44fXG2uZZA9O3iTrszTOzWzNpctVtvanKjWs7X/2WqtxaUl
+        x54JZWxOlffanLK4a3lRXq8EUPsZLrMr1lNLnD5+Dot1y8o7ckvJzTpjrZZy30zW0zJS2jMXr1PTvS0zSztCYaJvxLtFu5J6VDJvGj7qWtbp
+        doWn7GLARee7fRkrN8z8fxMAev1cRw==
+    """,
+    "columns_4:1:1": """
+        eNr7f+P/AwYBLzdPNwZGRgYGRiBk+H+bwZlBWkhEXERQWlxMXE5GWkHDSVtDVVUj0MrWwCkhNDUlPjQ2OqtiZmNW4YTi6NjWrW0T5i1evXZ1
+        esOek7uWHZ+5YvUSkCGMMnJyGsoaftrafkvyYvOWkAz+H2AQ5GBQZTBlZnRkYBJkZBZk/H+EQR7oTlZGMGCAAkYmZhZWNnYOTi5uoIKtAgxM
+        jMzMTCzMrKwsLEDZWqA8A4sgq5CioSObcGAiu1KhiFHjxIUcyk4bD4oGXfygYpxU1MTJJSYuISmlqqauoallYmpmbmFp5ezi6ubu4ekVHBIa
+        Fh4RGZWckpqWnpGZVVxSWlZeUVnV3NLa1t7R2TVp8pSp06bPmDlr0eIlS5ctX7Fy1abNW7Zu275j565Dh48cPXb8xMlTly5fuXrt+o2btx4+
+        evzk6bPnL16++vjp85ev377/+PkL5C9GBmZGGMDqL0Ggv5hYWJhZ2EH+YmQqBykQZGFVNGQTcgxkTywUVjJq5BBxmrhw40FOZeOgD6JJRRe5
+        xFRMHqp+BHkN7DPiPNZEls/gHkP46xYDDzMjMPKYBRnsGW55st1qeubYHLG9iGfWsk28V+fUd5j8ZyjLvOlhsXaFinTmeYWzolu2K/0SmXju
+        1vqi52wb8+48uepavGtT/0du7+9pcyfP085it84899wk7NKdc7c4Jv7ZynqmRuro7v7JoWL2s3Ym/WeoKFn6e7PXKbupW1nqdW0fP+u65R9s
+        neHTZXZFXMsgW+ytm29IqPRqjvX3eIEGTp3Up53FKp35bjHQwKiZnzNcesquiOsUANX1+QaHWa/o+vuQ89+by5uSj+Y6HM+1vQE0zjvY+kX9
+        /5sAKS1aKg==
+    """,
+    "restarts_4:2:0": """
+        eNr7f+P/AwYBLzdPNwZGRgYGRiBk+H+bwZlBWkhEXERQWlxMXE5GWkHDSVtDVVUj0MrWwCkhNDUlPjQ2OqtiZmNW4YTi6NjWrW0T5i1evXZ1
+        esOek7uWHZ+5YvUSkCGMMnJyGsoaftrafkvyYvOWkAz+H2AQ5GBQZTBlZlRiYBJkZBZk/H+EQR7oTlZGMGCAAkYmZhZWNnYOTi5uoIKtAgxM
+        jMzMTCzMrKwsLEDZWqA8A4sgq5CioSObcGAiu1KhiFHjxIUcyk4bD4oGXfygYpxU1MTJJSYuISmlqqauoallYmpmbmFp5ezi6ubu4ekVHBIa
+        Fh4RGZWckpqWnpGZVVxSWlZeUVnV3NLa1t7R2TVp8pSp06bPmDlr0eIlS5ctX7Fy1abNW7Zu275j565Dh48cPXb8xMlTly5fuXrt+o2btx4+
+        evzk6bPnL16++vjp85ev377/+PkL5C9GBmZGGMDqL0Ggv5hYWJhZ2EH+YmQqBykQZGFVNGQTcgxkTywUVjJq5BBxmrhw40FOZeOgD6JJRRe5
+        xFRMHqp+BHkN7DPiPNZEls/gHkP46y4DCwPT/1sMPMyMwChkFmSwZ7jlyXar6Zljc+DiuVvjnp7jTQ4vWLzR7Z3j5JBrjru6t1uaBsa8W5sp
+        GvD/gs4SmbArQrxbz0ZaPtq2oHjblokauz7xXAyVPZexgvn/xQse/6KantnxZij1bmU91SP1dNXd04uu9hW9s/MNifiXdWV34ORQUbdX1yan
+        hmT8v7Q6Vd7rVpP9tM1rphRGB2jcdllncpH7+FnR1CtpXd0bdtn/v3zdzTqLe5qFSWDk1agZF28c3Z08OeRq3yuNtZlKr+T/X0mdLKedxWad
+        sWjbJMsL35NnaSxadKD+/00AkSdhGA==
+    """,
+    "progressive_4:2:0": """
+        eNr7f+P/AwYBLzdPNwZGRgYGRiBk+H+bwZlBWkhEXERQWlxMXE5GWkHDSVtDVVUj0MrWwCkhNDUlPjQ2OqtiZmNW4YTi6NjWrW0T5i1evXZ1
+        esOek7uWHZ+5YvUSkCGMMnJyGsoaftrafkvyYvOWkAz+H2IQ5GBQZTBlZlRiYBJkZBZk/H+EQYKBgRnkWCTAzMLECpQRZwQBZAkmBkbm/7cY
+        eJgZGZgEmAWAPtxaGTFhonf+9pnZ+kISsRJPdq5aqR2dc21z48KNDS2erFtu8bxgrgfZIoBhCyOTgCDQMA6gMCMr00ufZSVtauUaaxrTuVyV
+        WxSVZ7qmcGcAeUDNYoJo7gA6RACsFWimPaPQRV2h+yD3CgLtYEC3A6yOCaRukfsUj0+dciDniAigKWQIgDqFzZ6JH2SWALrfGRkUBWDOtVc0
+        vGR6WLN50hxrzScb+yauk/ThaUm44a7SrmpRFnwyHxZGDMxAjQLFi/nSiosb7JlA4SDIiOZIRgYBQUO4ZwQetSorKUz2PMoFVCwJ9jczimpB
+        BUVDuJcEvh/avXqt2fItC/tBysFuRnY1I4OgooAh3NUCGhFH1wjsFNGdZ2f8WqfOX75mzuzND35WWrtyS2xtEldq3ex2LDel9+Ti3P83AYTd
+        wX0=
+    """,
+    "arithmetic_4:2:0": """
+        eNr7f+P/AwYBLzdPNwZGRgYGRiBk+H+bwZlBWkhEXERQWlxMXE5GWkHDSVtDVVUj0MrWwCkhNDUlPjQ2OqtiZmNW4YTi6NjWrW0T5i1evXZ1
+        esOek7uWHZ+5YvUSkCGMMnJyGsoaftrafkvyYvOWkAz+n2QQ5GBQZTBlZlRiYBJkZBZk/H+GgYtBQICVUUCQ9f8tBh5mRqAEsyCDPcMlA9UJ
+        3Q/uCD5Kfvv45ePG5qV2vnfDH/04NO1BhP+Z8q1/v39g3LuoU/HRAaatZ248ygqOdrt0axtH2XFRF06WvCyRIwfUrv6cw3Rr/+M3v35y8hzn
+        sI0tXmAd45flMVlGT3ix8FqbdU17crXCPXQKtm7Z/JCltvqo8d2U3/fWTE6bV5ZQNv1WpV7Qvqst2jpil+cvehxqltpzXCxowoms5shl4Qn/
+        bwIAd0Gevg==
+    """,
+    "ycck_4:2:0": """
+        eNr7f+P/OwY+x5T8pFSGFAYgYPp/m8GZQVpIRFxEUFpcTFxORlpBw0lbQ1VVI9DK1sApITQ1JT40NjqrYmZjVuGE4ujY1q1tE+YtXr12dXrD
+        npO7lh2fuWL1EpAhjDJychrKGn7a2n5L8mLzlpAM/h9gEOFgUGUwZWFUYmASZGQWZGRRYvh/hEGegYGRlREMGKCAkYmZhZWNnYOTixuoYKsA
+        AxMjMzMTCzMrKwsLULYWKM/AIsgqpGjoyCYcmMiuVChi1DhxIYey08aDokEXP6gYJxU1cXKJiUtISqmqqWtoapmYmplbWFo5u7i6uXt4egWH
+        hIaFR0RGJaekpqVnZGYVl5SWlVdUVjW3tLa1d3R2TZo8Zeq06TNmzlq0eMnSZctXrFy1afOWrdu279i569DhI0ePHT9x8tSly1euXrt+4+at
+        h48eP3n67PmLl68+fvr85eu37z9+/gL5i5GBmREGsPpLEOgvJhYWZhZ2kL8YmcpBCgRZWBUN2YQcA9kTC4WVjBo5RJwmLtx4kFPZOOiDaFLR
+        RS4xFZOHqh9BXgP7jDiPNZHlM7jHEP66xcDHwgiMP6A7GRjsGY5WnHs175bxxCAr3qtJN9lcc70T1u7Y7ntt85K8rLNX5mZbeVquvjZxDte2
+        i3O3RCkcWN3TnJsaMiu14/asi1vzpvbKzLnWu2auNts347NJ5yXvxuq+4ssWK5FerTHLuOruDtHsctHZ+epMayvnhIr0POra0WHoGsGtXHMl
+        tFLl54qFT36uOrplTte5MutVRzfLdL1eMrVntXrxvF222VbOZzPvqkedm2i5ru+SH2t0pl3U6S3JjWE3+26dWuVy2ScnfdalrbbadibPtqwN
+        Xhq6d/LapPPqZ6PM11Suibzxbs2iiYt9rmy34do8T2vvrgKta+e0SiZ3aW0yPCpa5pgWNuHPleAl/rO6Jl7JWy12ykhj0Vz1hVtzz7xeKnOt
+        pMvYVXRrxmKmtZt6twRGhqZcFjOVXCsdKhPomnZvxbON6YG7urQ1NodlR684sDraTWPRjC5DV5HQO1yfNO66ioT/vwkAWHebmw==
+    """,
+    "cmyk": """
+        eNoBcQOO/P/Y/+4ADkFkb2JlAGQAAAAAAP/bAEMAGxIUFxQRGxcWFx4cGyAoQisoJSUoUTo9MEJgVWVkX1VdW2p4mYFqcZBzW12FtYaQnqOr
+        ratngLzJuqbHmairpP/AABQIACUANQRDEQBNEQBZEQBLEQD/xAAfAAABBQEBAQEBAQAAAAAAAAAAAQIDBAUGBwgJCgv/xAC1EAACAQMDAgQD
+        BQUEBAAAAX0BAgMABBEFEiExQQYTUWEHInEUMoGRoQgjQrHBFVLR8CQzYnKCCQoWFxgZGiUmJygpKjQ1Njc4OTpDREVGR0hJSlNUVVZXWFla
+        Y2RlZmdoaWpzdHV2d3h5eoOEhYaHiImKkpOUlZaXmJmaoqOkpaanqKmqsrO0tba3uLm6wsPExcbHyMnK0tPU1dbX2Nna4eLj5OXm5+jp6vHy
+        8/T19vf4+fr/2gAOBEMATQBZAEsAAD8A0rOUYFb4cba17lhg0t03WrUso21Su3GDWPdsOazpG5rFvpRzWHdOMms52GaI25rJaUb6rI43VLAw
+        zWjat0q/YyjIrTs3HFa9ow4rWt24Fb1vKNtbVu421qRsMVa3cUsso3VI7jNDsM1BI3zVl2bHAqoJDtrOuZODXPXUnWrUrHbVK7kODWPdydaz
+        pJOaxb9jzWJdSHJrOeTmiOTmslmO+qySHdU0EnNaNrJ0q/YscitOzkPFa9pJ0rWt5OBW9bsdorat5DtrTjk4q15nFLKxzT3kOaHk5qCST5qL
+        OHgUojO2qdxnBrnro9atSw/LVK7jODWPdg81nSHmsW+h61iXUZyaznzmiM81ktD89VUjO6pYM5rStT0rQsYeRWnZxnite0zxWtbngVu28Py1
+        tW8Z21qR5xVnPFLLD81SPGc0j5zUEh+amWbjAq4IxtpbiPg1kXSdatSuNtUruMYNY93H1rOkTmsW/cc1iXUYyaznj5ojTmslnG+qyRjdUsEf
+        NaVqnStCxcZFadnGOK17SPpWrbpwK3bdxtrZt4xtrUij4q1s4pZXG6pHjGaHj5qCRPmrLs3OBTg3y064AwazrpRzVqVztqldtwax7sDms6RR
+        msW+c81iXTcms5wM0sajNZLOd9Vkb5qlgAzWjaqOK0LFzkVp2bdK17QDita3UYFbtu521s27fLWpEBirW0YpZXO6pHbmkcDNV5FG6v/ZGema
+        dg==
+    """,
+    "stored_as_rgb": """
+        eNoB7QIS/f/Y/+4ADkFkb2JlAGQAAAAAAP/bAEMAGxIUFxQRGxcWFx4cGyAoQisoJSUoUTo9MEJgVWVkX1VdW2p4mYFqcZBzW12FtYaQnqOr
+        ratngLzJuqbHmairpP/AABEIACUANQNSEQBHEQBCEQD/xAAfAAABBQEBAQEBAQAAAAAAAAAAAQIDBAUGBwgJCgv/xAC1EAACAQMDAgQDBQUE
+        BAAAAX0BAgMABBEFEiExQQYTUWEHInEUMoGRoQgjQrHBFVLR8CQzYnKCCQoWFxgZGiUmJygpKjQ1Njc4OTpDREVGR0hJSlNUVVZXWFlaY2Rl
+        ZmdoaWpzdHV2d3h5eoOEhYaHiImKkpOUlZaXmJmaoqOkpaanqKmqsrO0tba3uLm6wsPExcbHyMnK0tPU1dbX2Nna4eLj5OXm5+jp6vHy8/T1
+        9vf4+fr/2gAMA1IARwBCAAA/ANKzlGBW+HG2te5YYNWpZRtqlduMGse7Yc1i30o5rDunGTWc7DNZLSjfVZHG6pYGGav2MoyK07NxxWvaMOK3
+        reUba2rdxtrUjYYpZZRuqR3GaHYZrLs2OBVQSHbWdcycGrUrHbVK7kODWPdydaxb9jzWJdSHJrOeTmslmO+qySHdU0EnNX7FjkVp2ch4rXtJ
+        Olb1ux2itq3kO2tOOTillY5p7yHNDyc0WcPApRGdtU7jODVqWH5apXcZwax7sHmsW+h61iXUZyaznzmslofnqqkZ3VLBnNaFjDyK07OM8Vr2
+        meK3beH5a2reM7a1I84pZYfmqR4zmkfOaZZuMCrgjG2luI+DVqVxtqldxjBrHu4+tYt+45rEuoxk1nPHzWSzjfVZIxuqWCPmtCxcZFadnGOK
+        17SPpW7buNtbNvGNtakUfFLK43VI8YzQ8fNZdm5wKcG+WnXAGDVqVztqldtwax7sDmsW+c81iXTcms5wM1ks531WRvmqWADNaFi5yK07Nula
+        9oBxW7budtbNu3y1qRAYpZXO6pHbmkcDNf/Z3x9Vdg==
+    """,
+    "grey_progressive": """
+        eNr7f+P/AwYBLzdPNwZGRgYGRiBk+H+bwZlBWkhEXERQWlxMXE5GWkHDSVtDVVUj0MrWwCkhNDUlPjQ2OqtiZmNW4YTi6NjWrW0T5i1evXZ1
+        esOek7uWHZ+5YvWS/4cYuDkYVBlMGRkFGf4fYZAAms8IsgIOWJgZGJn+32LgAIsy+rp471+6orP8e4iL8+5ni5TkuwMF+e+DdAqg6wTqExCE
+        6mRkZToadbfqaNraxOhnkmFKxx4fUzZM5rpvcGrD2s88q4H6RQRQ9AJBAFQvmz0TP1CBuACG+QyKAjDz7RV7LK2eti5ZOnl6us50mcrdz3vX
+        gNnTTkValhWdzIV7QYBHQvz+fqCBkhAXMyIbKKgoYAg3UkBGuflGxkseixm+0ptCLvn4bmc++eXDF1uBgj75xMVLDB49tIk7He6ZfP7/TQAD
+        eHfd
+    """,
+}
+FILES = {name: zlib.decompress(base64.b64decode(text)) for name, text in PACKED.items()}
+
+
+def resize(height: int, width: int, fit: int = STRETCH, filter: int = BILINEAR, fill: Sequence[float] = ()) -> Op:
+    return (1, (height, width, fit, filter), fill)
+
+
+def center_crop(height: int, width: int) -> Op:
+    return (2, (height, width), ())
+
+
+def random_resized_crop(size: int, scale: tuple[float, float] = (0.08, 1.0)) -> Op:
+    return (3, (size, size, 0, BILINEAR), (*scale, 3 / 4, 4 / 3))
+
+
+def hflip(p: float = 1.0) -> Op:
+    return (4, (), (p,))
+
+
+def vflip(p: float = 1.0) -> Op:
+    return (5, (), (p,))
+
+
+def jitter(brightness: float = 1.0, contrast: float = 1.0, saturation: float = 1.0) -> Op:
+    return (7, (), (brightness, brightness, contrast, contrast, saturation, saturation, 0.0, 0.0))
+
+
+class Kernel:
+    """One native Image, kept from test to test: what one picture leaves behind must not show in the next."""
+
+    def __init__(self) -> None:
+        self.image = _native.Image()
+
+    def __call__(
+        self,
+        source: bytes | Array,
+        ops: Sequence[Op],
+        size: tuple[int, int],
+        *,
+        dtype: int = U8,
+        layout: int = NHWC,
+        scale: Sequence[float] = (1.0, 1.0, 1.0),
+        bias: Sequence[float] = (0.0, 0.0, 0.0),
+        exact: bool = True,
+        orient: bool = False,
+        max_pixels: int = 10**7,
+        max_scans: int = 100,
+        max_bytes: int = 10**7,
+        index: int = 0,
+    ) -> Array:
+        plan = _native.pack_plan(
+            ops, *size, dtype, layout, exact, orient, max_scans, max_pixels, max_bytes, scale, bias
+        )
+        row = _native.plan_row_bytes(plan)
+        guarded = np.full(row + 128, 0xA5, np.uint8)  # nothing beside the row may be touched: it is another worker's
+        out = guarded[64 : 64 + row]
+        if isinstance(source, bytes):
+            self.image.encoded(plan, source, 7, 3, index, out)
+        else:
+            height, width, _ = source.shape
+            flat = np.ascontiguousarray(source).reshape(-1)
+            self.image.pixels(plan, flat, width, height, 3 * width, 7, 3, index, out)
+        assert (guarded[:64] == 0xA5).all(), "bytes before the row were written"
+        assert (guarded[64 + row :] == 0xA5).all(), "bytes after the row were written"
+        shape = (*size, 3) if layout == NHWC else (3, *size)
+        return out.view(DTYPES[dtype]).reshape(shape)
+
+
+_KERNEL = Kernel()
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    return _KERNEL
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each variant of the inner loops that this machine has."""
+    assert _native.simd_select(request.param)
+    yield request.param
+    assert _native.simd_select("auto")
+
+
+def waves(height: int, width: int) -> Array:
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [127 + 90 * np.sin(x / (6 + k) + k) + 30 * np.cos(y / (4 + k)) for k in range(3)]
+    return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
+
+
+def noise(height: int, width: int) -> Array:
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def jpeg(pixels: Array, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def decoded(data: bytes) -> Array:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def resized(pixels: Array, height: int, width: int, filter: int = BILINEAR) -> Array:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), PIL_FILTER[filter]))
+
+
+def assert_close(have: Array, expected: Array, *, worst: float = 1.01, mean: float = 0.4) -> None:
+    error = np.abs(have.astype(np.float64) - expected.astype(np.float64))
+    assert have.shape == expected.shape
+    assert error.max() <= worst, f"worst pixel at {np.unravel_index(error.argmax(), error.shape)}: {error.max()}"
+    assert error.mean() <= mean
+
+
+# ---- tiny pictures, by hand ------------------------------------------------------------------------------------------
+
+
+def grey(rows: Sequence[Sequence[float]]) -> Array:
+    return np.repeat(np.asarray(rows, np.uint8)[:, :, None], 3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("source", "ops", "expected"),
+    [
+        ([[10, 20]], [resize(1, 1)], [[15]]),
+        ([[0, 100, 200, 100]], [resize(1, 2, filter=BOX)], [[50, 150]]),
+        ([[0, 100, 200, 100]], [resize(1, 2, filter=NEAREST)], [[100, 100]]),
+        ([[0], [64]], [resize(4, 1)], [[0], [16], [48], [64]]),
+        ([[7]], [resize(3, 2, filter=LANCZOS)], [[7, 7], [7, 7], [7, 7]]),
+        ([[1, 2, 3], [4, 5, 6]], [hflip()], [[3, 2, 1], [6, 5, 4]]),
+        ([[1, 2, 3], [4, 5, 6]], [vflip()], [[4, 5, 6], [1, 2, 3]]),
+        ([[1, 2, 3], [4, 5, 6]], [hflip(), center_crop(1, 2)], [[3, 2]]),
+        ([[1, 2, 3], [4, 5, 6]], [center_crop(2, 2), hflip()], [[2, 1], [5, 4]]),
+        ([[1, 2]], [center_crop(2, 4)], [[0, 1, 2, 0], [0, 0, 0, 0]]),
+        ([[1, 2]], [center_crop(3, 4), hflip(), center_crop(1, 3)], [[0, 2, 1]]),
+        ([[8, 8]], [resize(3, 2, fit=CONTAIN, fill=(5, 5, 5))], [[5, 5], [8, 8], [5, 5]]),
+        ([[1, 2, 3]], [resize(1, 1, fit=COVER)], [[2]]),
+        ([[1, 2, 3]], [], [[1, 2, 3]]),
+    ],
+)
+def test_tiny_pictures_come_out_as_worked_out_by_hand(
+    kernel: Kernel, variant: str, source: list[list[int]], ops: list[Op], expected: list[list[int]]
+) -> None:
+    have = kernel(grey(source), ops, np.asarray(expected).shape)
+    assert have[:, :, 0].tolist() == expected, f"have {have[:, :, 0].tolist()}"
+    assert (have == have[:, :, :1]).all()
+
+
+def test_channels_stay_apart(kernel: Kernel, variant: str) -> None:
+    source = np.empty((5, 9, 3), np.uint8)
+    source[:] = (10, 100, 200)
+    assert kernel(source, [resize(3, 4)], (3, 4)).reshape(-1, 3).tolist() == [[10, 100, 200]] * 12
+
+
+@pytest.mark.parametrize("filter", [BOX, BILINEAR, BICUBIC, LANCZOS])
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (64, 3), (200, 211)])
+def test_a_flat_picture_stays_flat(kernel: Kernel, variant: str, filter: int, size: tuple[int, int]) -> None:
+    for value in (0, 1, 127, 255):
+        have = kernel(np.full((61, 83, 3), value, np.uint8), [resize(*size, filter=filter)], size, dtype=F32)
+        assert (have == value).all()
+
+
+# ---- variants --------------------------------------------------------------------------------------------------------
+
+PLANS: list[tuple[list[Op], tuple[int, int]]] = [
+    ([], (71, 97)),
+    ([resize(29, 31)], (29, 31)),
+    ([resize(131, 67, filter=LANCZOS), hflip()], (131, 67)),
+    ([resize(5, 3, filter=BICUBIC), vflip()], (5, 3)),
+    ([random_resized_crop(37), hflip(0.5)], (37, 37)),
+    ([resize(40, 50, fit=CONTAIN, fill=(1, 2, 3)), center_crop(45, 20), jitter(0.7, 1.0, 1.4)], (45, 20)),
+    ([resize(19, 23), jitter(1.1, 1.3, 0.2)], (19, 23)),
+]
+
+
+@pytest.mark.parametrize(("ops", "size"), PLANS)
+@pytest.mark.parametrize("dtype", [U8, F16, F32])
+@pytest.mark.parametrize("layout", [NHWC, NCHW])
+def test_every_variant_gives_the_bytes_of_the_plain_reference(
+    kernel: Kernel, ops: list[Op], size: tuple[int, int], dtype: int, layout: int
+) -> None:
+    pixels = noise(71, 97)
+    sources = [pixels, jpeg(pixels, quality=90), jpeg(pixels[:, :, 0])]
+    scale, bias = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)) if dtype == U8 else ((0.017, 0.018, -0.02), (-2.1, -2.0, 1.8))
+    results: dict[str, list[bytes]] = {}
+    for name in VARIANTS:
+        assert _native.simd_select(name)
+        results[name] = [
+            kernel(source, ops, size, dtype=dtype, layout=layout, scale=scale, bias=bias).tobytes()
+            for source in sources
+        ]
+    _native.simd_select("auto")
+    for name, rows in results.items():
+        assert rows == results["baseline"], name
+
+
+def test_a_variant_that_is_not_there_is_refused() -> None:
+    name = _native.simd_name()
+    assert not _native.simd_select("sse17")
+    assert _native.simd_name() == name
+
+
+# ---- decoding --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (8, 8), (16, 16), (37, 53)])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_whole_frame_has_the_pixels_that_pil_decodes(
+    kernel: Kernel, size: tuple[int, int], subsampling: int, progressive: bool
+) -> None:
+    data = jpeg(noise(*size), quality=80, subsampling=subsampling, progressive=progressive)
+    assert np.array_equal(kernel(data, [], size), decoded(data))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_jpeg_has_the_pixels_that_pil_decodes(kernel: Kernel, name: str) -> None:
+    assert np.array_equal(kernel(FILES[name], [], (37, 53)), decoded(FILES[name]))
+
+
+def test_grey_becomes_three_equal_channels(kernel: Kernel, variant: str) -> None:
+    data = jpeg(waves(37, 53)[:, :, 0])
+    assert np.array_equal(kernel(data, [], (37, 53)), decoded(data))
+    assert_close(kernel(data, [resize(16, 11)], (16, 11)), resized(decoded(data), 16, 11))
+
+
+@pytest.mark.parametrize("name", [*FILES, "4:4:4", "4:2:2", "4:2:0"])
+def test_a_crop_has_the_pixels_of_the_whole_frame(kernel: Kernel, name: str) -> None:
+    """Columns and rows around the crop are skipped in the decoder; its edge pixels must not show it."""
+    if name in FILES:
+        data = FILES[name]
+    else:
+        data = jpeg(noise(75, 91), quality=80, subsampling=("4:4:4", "4:2:2", "4:2:0").index(name))
+    frame = decoded(data)
+    height, width, _ = frame.shape
+    random = np.random.default_rng(1)
+    for _ in range(150):
+        h, w = int(random.integers(1, height + 1)), int(random.integers(1, width + 1))
+        top, left = round((height - h) / 2), round((width - w) / 2)
+        assert np.array_equal(kernel(data, [center_crop(h, w)], (h, w)), frame[top : top + h, left : left + w]), (h, w)
+
+
+# ---- geometry against PIL --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("filter", [NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS])
+@pytest.mark.parametrize("size", [(1, 1), (7, 97), (61, 67), (113, 40), (250, 300)])
+def test_resizing_has_pils_geometry(kernel: Kernel, filter: int, size: tuple[int, int]) -> None:
+    # Gentle slopes: PIL rounds and clips between its two passes, and the kernel does not.
+    source = waves(127, 149) // 2 + 60
+    for dtype in (U8, F32):
+        have = kernel(source, [resize(*size, filter=filter)], size, dtype=dtype)
+        worst = {NEAREST: 0.0, BOX: 1.01, BILINEAR: 1.01}.get(filter, 1.3)  # lobes enlarge PIL's first rounding
+        assert_close(have, resized(source, *size, filter), worst=worst, mean=0.5)
+
+
+@pytest.mark.parametrize("size", [(60, 60), (20, 90), (90, 20)])
+def test_cover_and_contain_are_those_of_pils_imageops(kernel: Kernel, size: tuple[int, int]) -> None:
+    source = waves(100, 130)
+    height, width = size
+    picture = Image.fromarray(source)
+    cover = ImageOps.fit(picture, (width, height), Image.BILINEAR)
+    assert_close(kernel(source, [resize(*size, fit=COVER)], size), np.asarray(cover))
+    contain = ImageOps.pad(picture, (width, height), Image.BILINEAR, color=(9, 80, 200))
+    have = kernel(source, [resize(*size, fit=CONTAIN, fill=(9, 80, 200))], size)
+    assert_close(have, np.asarray(contain))
+
+
+def drawn_crop(index: int, op: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """The box (left, top, width, height) of RandomResizedCrop's first fitting attempt."""
+    for attempt in range(10):
+        area, ratio, top, left = (_native.uniform(7, 3, index, op, 4 * attempt + k) for k in range(4))
+        low = np.float64(np.float32(0.08))
+        target = height * width * (low + (1 - low) * area)
+        log_low, log_high = np.log(np.float64(np.float32(3 / 4))), np.log(np.float64(np.float32(4 / 3)))
+        aspect = np.exp(log_low + (log_high - log_low) * ratio)
+        w, h = round(float(np.sqrt(target * aspect))), round(float(np.sqrt(target / aspect)))
+        if 0 < w <= width and 0 < h <= height:
+            return int(left * (width - w + 1)), int(top * (height - h + 1)), w, h
+    raise AssertionError("no attempt fits")
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_random_resized_crop_sees_nothing_outside_its_box(kernel: Kernel, index: int) -> None:
+    data = jpeg(waves(90, 110), quality=90, subsampling=2)
+    left, top, w, h = drawn_crop(index, 1, 110, 90)
+    have = kernel(data, [hflip(), random_resized_crop(40)], (40, 40), index=index)
+    piece = decoded(data)[:, ::-1][top : top + h, left : left + w]
+    assert_close(have, resized(piece, 40, 40))
+
+
+def test_random_resized_crop_falls_back_to_the_centre(kernel: Kernel) -> None:
+    source = noise(4, 400)  # no crop of half the area has an allowed ratio; at most 4/3 times 4 is 5 wide
+    have = kernel(source, [random_resized_crop(8, (0.5, 1.0))], (8, 8))
+    assert_close(have, resized(source[:, 197:202], 8, 8))
+
+
+def test_transforms_that_cannot_fuse_go_through_a_picture_between(kernel: Kernel) -> None:
+    data = jpeg(waves(90, 110), quality=90)
+    have = kernel(data, [resize(70, 80), center_crop(60, 60), hflip(), resize(30, 33)], (30, 33))
+    between = resized(decoded(data), 70, 80)[5:65, 10:70][:, ::-1]
+    assert_close(have, resized(between, 30, 33), worst=2.0, mean=0.5)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_first(kernel: Kernel, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = jpeg(noise(30, 44), quality=90, subsampling=2, exif=exif.tobytes())
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    assert np.array_equal(kernel(data, [], upright.shape[:2], orient=True), upright)
+    assert_close(kernel(data, [resize(17, 13)], (17, 13), orient=True), resized(upright, 17, 13))
+    assert np.array_equal(kernel(data, [], (30, 44)), decoded(data))
+
+
+def test_a_large_frame_is_decoded_at_a_reduced_scale_unless_exact(kernel: Kernel) -> None:
+    data = jpeg(waves(600, 803), quality=90, subsampling=2)
+    expected = resized(decoded(data), 40, 50)
+    exact = kernel(data, [resize(40, 50)], (40, 50), exact=True)
+    reduced = kernel(data, [resize(40, 50)], (40, 50), exact=False)
+    assert_close(exact, expected)
+    assert_close(reduced, expected, worst=6.0, mean=1.0)
+    assert not np.array_equal(exact, reduced)
+    # Twice the target in both directions is the least; below that the frame is decoded in full.
+    assert np.array_equal(
+        kernel(data, [resize(200, 50)], (200, 50), exact=False), kernel(data, [resize(200, 50)], (200, 50), exact=True)
+    )
+
+
+REDUCED_KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("4:4:4", {"subsampling": 0}),
+    ("4:2:2", {"subsampling": 1}),
+    ("4:2:0", {"subsampling": 2}),
+    ("grey", {}),
+    ("progressive", {"subsampling": 2, "progressive": True}),
+    ("tables of its own", {"subsampling": 2, "optimize": True}),
+]
+
+
+def large_jpeg(name: str, options: dict[str, Any]) -> bytes:
+    """Smooth waves with a little noise: 451 x 603 pixels, sides that no block size divides."""
+    pixels = resized(waves(57, 76), 451, 603).astype(np.int16) + noise(451, 603) // 16
+    pixels = pixels.clip(0, 255).astype(np.uint8)
+    return jpeg(pixels[:, :, 0] if name == "grey" else pixels, quality=92, **options)
+
+
+@pytest.mark.parametrize(("name", "options"), REDUCED_KINDS)
+@pytest.mark.parametrize("size", [(110, 120), (50, 60), (25, 30)])
+def test_reduced_frames_stay_within_a_level_of_the_exact_ones(
+    kernel: Kernel, name: str, options: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """Decoded at 1/2, 1/4 and 1/8; the latter two of a baseline file read its low frequencies alone."""
+    data = large_jpeg(name, options)
+    exact = kernel(data, [resize(*size)], size)
+    assert_close(kernel(data, [resize(*size)], size, exact=False), exact, worst=8.0, mean=1.0)
+
+
+@pytest.mark.parametrize(("name", "options"), REDUCED_KINDS)
+def test_damage_shows_in_reduced_frames_too(kernel: Kernel, name: str, options: dict[str, Any]) -> None:
+    data = large_jpeg(name, options)
+    for size in (len(data) // 2, len(data) - 30, len(data) - 2):
+        with pytest.raises(_native.KernelError) as caught:
+            kernel(data[:size], [resize(25, 30)], (25, 30), exact=False)
+        assert caught.value.code == TRUNCATED
+    with pytest.raises(_native.KernelError) as caught:
+        kernel(overwritten(data, b"\xff\xd3" * 8), [resize(25, 30)], (25, 30), exact=False)
+    assert caught.value.code == CORRUPT
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_a_reduced_crop_lies_where_the_exact_one_does(kernel: Kernel, index: int) -> None:
+    data = jpeg(resized(waves(60, 80), 600, 803), quality=90, subsampling=2)
+    ops = [hflip(0.5), vflip(0.5), random_resized_crop(24, (0.5, 1.0))]
+    exact = kernel(data, ops, (24, 24), index=index)
+    assert_close(kernel(data, ops, (24, 24), index=index, exact=False), exact, worst=12.0, mean=1.0)
+
+
+# ---- colours, dtypes, layouts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", [NHWC, NCHW])
+@pytest.mark.parametrize("dtype", [F16, F32])
+def test_normalisation_is_a_scale_and_a_bias(kernel: Kernel, variant: str, dtype: int, layout: int) -> None:
+    source = noise(33, 47)
+    scale, bias = (0.017, 0.018, 0.02), (-2.1, -2.0, 1.8)
+    plain = kernel(source, [resize(20, 21)], (20, 21), dtype=F32)
+    have = kernel(source, [resize(20, 21)], (20, 21), dtype=dtype, layout=layout, scale=scale, bias=bias)
+    have = have if layout == NHWC else have.transpose(1, 2, 0)
+    expected = plain.astype(np.float64) * np.float32(scale) + np.float32(bias)
+    assert np.allclose(have, expected, rtol=1e-6 if dtype == F32 else 1e-3, atol=1e-6 if dtype == F32 else 1e-3)
+
+
+def test_bytes_are_the_rounded_floats(kernel: Kernel, variant: str) -> None:
+    source = noise(61, 47)
+    exact = kernel(source, [resize(20, 33)], (20, 33), dtype=F32)
+    have = kernel(source, [resize(20, 33)], (20, 33), dtype=U8)
+    assert np.abs(have - exact.astype(np.float64)).max() <= 0.5 + 1e-4
+
+
+def test_a_jitter_at_the_end_is_not_rounded(kernel: Kernel, variant: str) -> None:
+    source = noise(33, 47)
+    plain = kernel(source, [resize(20, 21)], (20, 21), dtype=F32)
+    have = kernel(source, [resize(20, 21), jitter(0.37), hflip()], (20, 21), dtype=F32)
+    assert np.allclose(have[:, ::-1], plain * np.float32(0.37), atol=1e-3)
+
+
+def test_a_jitter_is_clipped_before_the_normalisation(kernel: Kernel, variant: str) -> None:
+    have = kernel(noise(33, 47), [jitter(50.0)], (33, 47), dtype=F32, scale=(-1.0, 1.0, 2.0), bias=(0.0, 1.0, 0.0))
+    assert (have[..., 0].min(), have[..., 1].max(), have[..., 2].max()) == (-255.0, 256.0, 510.0)
+
+
+# ---- the decoder refuses, and goes on --------------------------------------------------------------------------------
+
+GOOD = jpeg(waves(37, 53), quality=90)
+PROGRESSIVE = jpeg(waves(37, 53), quality=90, progressive=True)
+
+
+def huge_header(data: bytes) -> bytes:
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + b"\xff\x00\xff\x00" + data[at + 4 :]
+
+
+def overwritten(data: bytes, middle: bytes) -> bytes:
+    at = len(data) - len(data) // 3
+    return data[:at] + middle + data[at + len(middle) :]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "code", "word"),
+    [
+        (b"", {}, NOT_JPEG, "FF D8 FF"),
+        (b"GIF89a and so on", {}, NOT_JPEG, "FF D8 FF"),
+        (GOOD[:3], {}, TRUNCATED, "ends before"),
+        (GOOD[:200], {}, TRUNCATED, "ends before"),
+        (GOOD[: len(GOOD) // 2], {}, TRUNCATED, "ends before"),
+        (GOOD[:-40], {}, TRUNCATED, "ends before"),
+        (GOOD[:-2], {}, TRUNCATED, "ends before"),
+        (PROGRESSIVE[: len(PROGRESSIVE) // 2], {}, TRUNCATED, "ends before"),
+        (PROGRESSIVE[:-2], {}, TRUNCATED, "ends before"),
+        (overwritten(GOOD, b"\xff\xd9" * 8), {}, CORRUPT, "corrupt"),
+        (overwritten(PROGRESSIVE, b"\xff\xc0" * 8), {}, CORRUPT, "corrupt"),
+        (GOOD[:2] + b"\xff\xc0\x00\x02" + GOOD[2:], {}, CORRUPT, "corrupt"),
+        (huge_header(GOOD), {}, LIMIT, "max_pixels"),
+        (GOOD, {"max_pixels": 37 * 53 - 1}, LIMIT, "max_pixels"),
+        (GOOD, {"max_bytes": len(GOOD) - 1}, LIMIT, "max_bytes"),
+        (PROGRESSIVE, {"max_scans": 3}, LIMIT, "max_scans"),
+    ],
+)
+def test_a_bad_file_is_an_error_in_words_and_the_next_one_is_fine(
+    kernel: Kernel, data: bytes, options: dict[str, Any], code: int, word: str
+) -> None:
+    with pytest.raises(_native.KernelError) as caught:
+        kernel(data, [resize(16, 16)], (16, 16), **options)
+    assert caught.value.code == code
+    assert word in caught.value.text
+    assert np.array_equal(kernel(GOOD, [], (37, 53)), decoded(GOOD))
+
+
+def test_limits_are_inclusive(kernel: Kernel) -> None:
+    kernel(PROGRESSIVE, [resize(8, 8)], (8, 8), max_pixels=37 * 53, max_bytes=len(PROGRESSIVE), max_scans=10)
+
+
+def test_bytes_after_the_end_marker_do_no_harm(kernel: Kernel) -> None:
+    assert np.array_equal(kernel(GOOD + b"whatever" * 9, [], (37, 53)), decoded(GOOD))
+
+
+def test_a_plan_that_does_not_reach_its_size_says_so(kernel: Kernel) -> None:
+    with pytest.raises(_native.KernelError) as caught:
+        kernel(GOOD, [resize(16, 16)], (17, 16))
+    assert caught.value.code == PLAN
+    assert "16 x 16" in caught.value.text
+    assert "17 x 16" in caught.value.text
+
+
+def random_damage(random: np.random.Generator, data: bytes) -> bytes:
+    damaged = np.frombuffer(data, np.uint8).copy()
+    for _ in range(int(random.integers(1, 5))):
+        damaged[random.integers(2, len(data))] = random.choice([0x00, 0xFF, random.integers(0, 256)])
+    return damaged[: random.integers(2, len(data) + 1)].tobytes() if random.random() < 0.3 else damaged.tobytes()
+
+
+@pytest.mark.parametrize("name", ["baseline", "progressive", *FILES])
+def test_damaged_bytes_give_a_row_or_an_error_and_never_a_crash(kernel: Kernel, name: str) -> None:
+    data = {"baseline": GOOD, "progressive": PROGRESSIVE}.get(name) or FILES[name]
+    random = np.random.default_rng(5)
+    attempts: list[Callable[[bytes], Array]] = [
+        lambda damaged: kernel(damaged, [resize(4, 5)], (4, 5), exact=False),
+        lambda damaged: kernel(damaged, [resize(9, 14)], (9, 14), exact=False),
+        lambda damaged: kernel(damaged, [random_resized_crop(12)], (12, 12), exact=False, dtype=F32),
+        lambda damaged: kernel(damaged, [center_crop(20, 60)], (20, 60), orient=True),
+    ]
+    refused = 0
+    for number in range(120):
+        try:
+            attempts[number % 4](random_damage(random, data))
+        except _native.KernelError:
+            refused += 1
+    assert refused > 0
+    assert np.array_equal(kernel(GOOD, [], (37, 53)), decoded(GOOD))
+
+
+def test_the_header_alone_gives_the_size() -> None:
+    assert _native.jpeg_size(GOOD) == (53, 37)
+    with pytest.raises(_native.KernelError):
+        _native.jpeg_size(GOOD[:30])
+
+
+def test_the_floor_decodes_the_whole_frame() -> None:
+    out = np.empty((37, 53, 3), np.uint8)
+    _native.floor_decode(GOOD, out.reshape(-1))
+    assert np.array_equal(out, decoded(GOOD))
+    with pytest.raises(_native.KernelError):
+        _native.floor_decode(GOOD, out.reshape(-1)[:-1])
