@@ -26,7 +26,9 @@
  * more, then blocks in read(work eventfd); the consumer opens cells, then looks at the asleep flags and posts one token
  * for each.  A worker publishes READY, then looks at waiting; the consumer sets waiting, then looks at the cells once
  * more, then polls.  All four are sequentially consistent, so one of the two always sees the other.  A dead worker may
- * have taken a token with it: after each death the consumer posts again for every sleeper.
+ * have taken a token with it: after each death the consumer posts again for every sleeper.  After a loop was left,
+ * slots drain cell by cell and no batch of theirs will be complete: with nothing else to wait for, the consumer asks for
+ * a signal at every cell (FF_WAIT_CELL), and looks for a free slot once more before it polls.
  */
 #ifndef FF_RING_H
 #define FF_RING_H

@@ -94,7 +94,7 @@ int ff_worker_acquire(ff_worker *worker)
     ff_ring *ring = &worker->ring;
     ff_worker_entry *mine = entry(worker);
     unsigned owner = worker->number + 1;
-    uint64_t begun = 0;
+    uint64_t begun = 0, looking = 0;
     for (;;) {
         if (atomic_load(&ring->header->stop))
             return 0;
@@ -103,7 +103,9 @@ int ff_worker_acquire(ff_worker *worker)
             uint64_t now = ff_now_ns();
             if (begun == 0)
                 begun = now;
-            if (now - begun < worker->patience_ns) {
+            if (looking == 0)
+                looking = now;
+            if (now - looking < worker->patience_ns) {
                 relax();
                 continue;
             }
@@ -115,6 +117,7 @@ int ff_worker_acquire(ff_worker *worker)
                 if (take_token(worker) != 0)
                     return -1;
                 FF_KILL_POINT(ring, "token");
+                looking = 0;
             }
             atomic_store(&mine->asleep, 0);
             FF_KILL_POINT(ring, "awake");

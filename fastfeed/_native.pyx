@@ -149,6 +149,20 @@ cdef extern from "worker.h" nogil:
 # Replies up to this size are copied out of the slot, which costs less than a lease.
 cdef uint64_t SMALL = 65536
 
+cdef extern from "gather.h" nogil:
+    ctypedef struct ff_column:
+        uint8_t *base
+        int64_t offset, stride
+        uint64_t row_bytes, slot_at
+        int fd
+        uint64_t end
+    ctypedef struct ff_gather:
+        uint64_t samples
+        ff_column *columns
+        uint32_t count
+    int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first)
+    int ff_gather_run(ff_worker *worker, const ff_gather *gather)
+
 NEED_DECODE = FF_NEED_DECODE
 NEED_CALL = FF_NEED_CALL
 STEP_STOP = FF_STEP_STOP
@@ -488,14 +502,15 @@ cdef class Ring:
         return state if state >= 0 else -1 - <int>suspect
 
     def lease(self, uint32_t slot, uint32_t rows):
-        """Take a complete slot: (lease of its rows, row numbers that failed)."""
+        """Take a complete slot: (lease of its memory, row numbers that failed)."""
         self.slot_ok(slot)
         if self.leased[slot] or rows > self.ring.rows:
             raise ValueError(slot)
         cdef uint32_t count = ff_ring_lease(&self.ring, slot, rows, self.failed)
         cdef Lease lease = Lease.__new__(Lease)
         lease.ring, lease.slot = self, slot
-        lease.length = self.used(slot) if self.payloads else rows * self.ring.row_bytes
+        # The whole slot, for what follows the rows in use: the columns of a short batch are where they always are.
+        lease.length = self.used(slot) if self.payloads else self.ring.rows * self.ring.row_bytes
         self.leased[slot] = 1
         return lease, ([self.failed[k] for k in range(count)] if count else None)
 
@@ -768,6 +783,97 @@ cdef class FunctionWorker:
         """Publish the slot in hand with a payload of used bytes; code is 0 or an FF_E_* number."""
         ff_worker_count(&self.worker, items, ff_now_ns() - self.taken_ns)
         if ff_worker_reply(&self.worker, used, code) != 0:
+            raise RuntimeError("the ring was damaged under this worker")
+
+
+cdef class Gather:
+    """Columns of rows, to be picked by index."""
+
+    cdef ff_gather gather
+    cdef ff_column *columns
+    cdef uint32_t room
+    cdef list kept
+
+    def __cinit__(self, uint64_t samples, uint32_t columns):
+        self.kept = []
+        self.room = columns
+        self.columns = <ff_column *>calloc(max(columns, 1), sizeof(ff_column))
+        if self.columns == NULL:
+            raise MemoryError("no memory for the columns")
+        self.gather.samples, self.gather.columns = samples, self.columns
+
+    def __dealloc__(self):
+        free(self.columns)
+
+    def add(self, source, int fd, offset, stride, row_bytes, uint64_t slot_at):
+        """Add a column whose first row is at an offset of source: a Mapping, a buffer, or None to read it from fd.
+
+        A Mapping with an fd is that of a file, whose size is looked at before it is read.
+        """
+        cdef const uint8_t[::1] buffer
+        cdef uint8_t *base = NULL
+        cdef ff_column *column
+        if self.gather.count == self.room:
+            raise IndexError(self.room)
+        last = (self.gather.samples - 1) * stride
+        low, high = offset + min(0, last), offset + max(0, last) + row_bytes
+        size = 1 << 62
+        if isinstance(source, Mapping):
+            base, size = <uint8_t *>(<Mapping>source).base, (<Mapping>source).size
+        elif source is not None:
+            buffer = source
+            base, size = <uint8_t *>&buffer[0], buffer.shape[0]
+        if low < 0 or high > size or row_bytes <= 0:
+            raise ValueError("rows outside the column")
+        column = &self.columns[self.gather.count]
+        column.base = NULL if base == NULL else base + <int64_t>offset
+        column.offset, column.stride, column.row_bytes = offset, stride, row_bytes
+        column.slot_at, column.fd, column.end = slot_at, fd, high
+        self.kept.append(source)
+        self.gather.count += 1
+
+    cdef bint fits(self, uint64_t rows, uint64_t size):
+        cdef uint32_t k
+        for k in range(self.gather.count):
+            if self.columns[k].slot_at + rows * self.columns[k].row_bytes > size:
+                return False
+        return True
+
+    def rows(self, const int64_t[::1] index not None, uint8_t[::1] slot not None):
+        """Fill a slot with the rows of every column; 0 or an FF_E_* code."""
+        cdef int code
+        if not self.fits(index.shape[0], slot.shape[0]):
+            raise ValueError("the slot is smaller than its rows")
+        if index.shape[0] == 0:
+            return 0
+        with nogil:
+            code = ff_gather_rows(&self.gather, &index[0], index.shape[0], &slot[0], 0)
+        return code
+
+
+cdef class GatherWorker:
+    """A worker that picks rows."""
+
+    cdef ff_worker worker
+    cdef Mapping mapping
+    cdef Gather gather
+
+    def __cinit__(self, Mapping mapping not None, Gather gather not None, unsigned number, int work_fd, int ready_fd):
+        memset(&self.worker, 0, sizeof(self.worker))
+        if ff_ring_attach(&self.worker.ring, mapping.base, mapping.size) != 0 or number >= self.worker.ring.workers:
+            raise ValueError("not a ring that this build of fastfeed laid out")
+        if not gather.fits(self.worker.ring.rows, self.worker.ring.slot_stride):
+            raise ValueError("the slots are smaller than their rows")
+        self.mapping, self.gather = mapping, gather
+        self.worker.number, self.worker.work_fd, self.worker.ready_fd = number, work_fd, ready_fd
+
+    def run(self):
+        """Fill cells until the feed stops."""
+        cdef int step
+        ff_store32(&self.worker.ring.table[self.worker.number].attached, 1)
+        with nogil:
+            step = ff_gather_run(&self.worker, &self.gather.gather)
+        if step == FF_STEP_LOST:
             raise RuntimeError("the ring was damaged under this worker")
 
 

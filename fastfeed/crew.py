@@ -90,10 +90,11 @@ class Crew:
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
         self._restart_at: dict[int, float] = {}
+        # Reaped, and their cells not yet given to others: kept until that is done, whatever interrupts the consumer.
+        self.unburied: dict[int, Death] = {}
         self._start_deaths = 0
         self._idle_deaths = 0
         self._samples_at_death = 0
-        self.deaths = 0
         self._poll = select.poll()
         self._environment = dict(os.environ)
         self._environment.update((f"{library}_NUM_THREADS", "1") for library in _ONE_THREAD)
@@ -150,13 +151,16 @@ class Crew:
             return
         if self._owing:
             worker, self._owing = None, False
-        while (sleeper := native.rouse(-1 if worker is None else worker)) >= 0:
-            os.eventfd_write(self._wake_fds[sleeper], 1)
-            if worker is not None:
-                return
+        # At most one token each: a worker that finds nothing may be asleep again before this is through.
+        for _ in self._pids if worker is None else (worker,):
+            if (sleeper := native.rouse(-1 if worker is None else worker)) >= 0:
+                os.eventfd_write(self._wake_fds[sleeper], 1)
 
-    def wait(self, timeout_s: float | None) -> list[Death]:
-        """Block until a batch may be complete, a worker has died, a restart is due or the time is over."""
+    def wait(self, timeout_s: float | None) -> None:
+        """Block until a batch may be complete, a worker has died, a restart is due or the time is over.
+
+        Workers that have died are reaped, and are in `unburied` then.
+        """
         if self._owing:
             self.wake()
         if self._restart_at:
@@ -168,27 +172,31 @@ class Crew:
         if self._fds[READY_FD] in ready:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._fds[READY_FD])
-        return [self._reap(worker) for worker, pidfd in list(self._pidfds.items()) if pidfd in ready]
+        for worker, pidfd in list(self._pidfds.items()):
+            if pidfd in ready:
+                self._reap(worker)
 
-    def _reap(self, worker: int, cause: str | None = None) -> Death:
-        pid, pidfd = self._pids.pop(worker), self._pidfds.pop(worker)
-        self._poll.unregister(pidfd)
+    def _reap(self, worker: int, cause: str | None = None) -> None:
+        pid, pidfd = self._pids[worker], self._pidfds[worker]
+        signal_number = exit_code = None
         try:
             result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         except ChildProcessError:  # somebody else waited for it, or SIGCHLD is ignored
             result = None
+        if result is not None and result.si_code == os.CLD_EXITED:
+            exit_code = result.si_status
+        elif result is not None:
+            signal_number = result.si_status
+        self.unburied[worker] = Death(worker, pid, signal_number, exit_code, cause)
+        del self._pids[worker], self._pidfds[worker]
+        self._poll.unregister(pidfd)
         os.close(pidfd)
-        if result is None:
-            return Death(worker, pid, None, None, cause)
-        if result.si_code == os.CLD_EXITED:
-            return Death(worker, pid, None, result.si_status, cause)
-        return Death(worker, pid, result.si_status, None, cause)
 
-    def kill(self, worker: int, cause: str) -> Death:
+    def kill(self, worker: int, cause: str) -> None:
         """Kill a worker and reap it: from here on it cannot write any more."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
-        return self._reap(worker, cause)
+        self._reap(worker, cause)
 
     def running(self, worker: int) -> bool:
         """Whether this worker is alive as far as is known."""
@@ -197,26 +205,32 @@ class Crew:
     def replace(self, death: Death, sample: str | None) -> None:
         """Arrange for a successor, at once or, where deaths follow each other without progress, later and later.
 
+        The death counts as buried then.
+
         Raises
         ------
         WorkerDied
             If workers die before they reach their loop, or one after another without finishing a sample.
         """
-        self.deaths += 1
         samples = self._ring.native.totals()[0]
         attached = self._ring.native.is_attached(death.worker)
         self._start_deaths = 0 if attached else self._start_deaths + 1
         self._idle_deaths = 0 if samples > self._samples_at_death else self._idle_deaths + 1
         self._samples_at_death = samples
         self._ring.native.forget(death.worker)
-        if self._start_deaths >= _START_DEATHS:
-            raise _died(death, sample, f"{self._start_deaths} workers in a row died while starting")
-        if self._idle_deaths >= _IDLE_DEATHS + len(self._pids):
-            raise _died(death, sample, f"{self._idle_deaths} workers in a row died without finishing a sample")
         backoff = 0.0
         if self._idle_deaths > 1:
             backoff = min(_FIRST_BACKOFF_S * 2 ** (self._idle_deaths - 2), _LAST_BACKOFF_S)
         self._restart_at[death.worker] = time.monotonic() + backoff
+        del self.unburied[death.worker]
+        what = None
+        if self._start_deaths >= _START_DEATHS:
+            what = f"{self._start_deaths} workers in a row died while starting"
+        elif self._idle_deaths >= _IDLE_DEATHS + len(self._pids):
+            what = f"{self._idle_deaths} workers in a row died without finishing a sample"
+        if what is not None:
+            self._start_deaths = self._idle_deaths = 0  # who iterates again tries again
+            raise _died(death, sample, what)
         self.restart_due()
 
     def restart_due(self) -> None:

@@ -67,7 +67,7 @@ class Job(Protocol):
         """The same for a slot that is open already, when all its workers are dead."""
 
     def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
-        """Take a complete slot; the batches for it, the first one last."""
+        """Take a complete slot; the batches for it."""
 
     def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
         """A worker died on this row of an open slot, not for the first time where deaths > 1; True sets it aside."""
@@ -75,8 +75,8 @@ class Job(Protocol):
     def name(self, slot: Slot, row: int) -> str:
         """What to call a row of a slot in messages."""
 
-    def run_here(self, epochs: int | None) -> Iterator[list[Any]]:
-        """The same work in this process, for num_workers=0."""
+    def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
+        """The same work in this process, for num_workers=0: the batches for each unit."""
 
     def length(self) -> int:
         """Batches in an epoch, or TypeError."""
@@ -113,7 +113,7 @@ class Feed:
         # By (sequence, row): how many workers died on it, and the last death of those set aside.
         self._attempts: dict[tuple[int, int], int] = {}
         self._set_aside: dict[tuple[int, int], Death] = {}
-        self._batches: list[Any] = []
+        self._batches: deque[Any] = deque()
         self._delivered = self._deaths = self._damages = 0
         self._wait_ns = self._consumer_ns = 0
         self._brisk = False  # the last unit took next to no time
@@ -163,9 +163,9 @@ class Feed:
         self._check_open()
         self._turn += 1
         self._job.failure = None
-        if self._workers == 0:
-            return self._timed(self._run_here(self._job.run_here(epochs)), self._turn)
-        return self._timed(self._run(self._job.units(epochs, self._workers)), self._turn)
+        units = self._job.units(epochs, self._workers)
+        run = self._run(units) if self._workers else self._run_here(self._job.run_here(units))
+        return self._timed(run, self._turn)
 
     def _timed(self, run: Iterator[None], turn: int) -> Iterator[Any]:
         """Hand batches over, and see who waits for whom."""
@@ -178,7 +178,7 @@ class Feed:
                 self._delivered += len(batches)
                 while batches:
                     # Not through a local: the generator's frame must not keep the batch alive.
-                    yield batches.pop()
+                    yield batches.popleft()
                     if turn != self._turn or self._closed:
                         self._check_open()
                         raise FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
@@ -225,11 +225,15 @@ class Feed:
             if done is None:
                 self._wait(ring, crew)
                 continue
-            if done is pending[0]:
-                pending.popleft()
-            else:
-                pending.remove(done)
-            self._deliver(ring, done)
+            while done is not None:
+                if done is pending[0]:
+                    pending.popleft()
+                else:
+                    pending.remove(done)
+                self._deliver(ring, done)
+                # What holds no slot is handed over together: small units spend less on going round.
+                more = pending and job.failure is None and not ring.holding
+                done = self._first_complete(ring, crew) if more else None
             if self._batches:
                 yield
             if job.failure is not None:
@@ -281,20 +285,19 @@ class Feed:
 
     def _wait(self, ring: Ring, crew: Crew) -> None:
         """Sleep until something can have changed, and see to deaths and hung workers."""
+        self._bury_dead(ring, crew)
         # With nothing pending every slot drains after a break, and any cell that is published may free one.
         ring.native.set_waiting(WAIT_BATCH if self._pending else WAIT_CELL)
         try:
             if self._first_complete(ring, crew) is not None or (not self._pending and ring.drained()):
                 return
-            deaths = crew.wait(self._until_deadline(ring, crew))
+            crew.wait(self._until_deadline(ring, crew))
         finally:
             ring.native.set_waiting(WAIT_NOT)
-        for death in deaths:
-            self._bury(ring, crew, death)
         if self._engine.timeout is not None:
             for worker in self._hung(ring, crew):
-                limit = f"took longer than timeout={self._engine.timeout:g} s"
-                self._bury(ring, crew, crew.kill(worker, limit))
+                crew.kill(worker, f"took longer than timeout={self._engine.timeout:g} s")
+        self._bury_dead(ring, crew)
         crew.restart_due()
 
     def _in_hand(self, ring: Ring, crew: Crew) -> Iterator[tuple[int, float]]:
@@ -315,14 +318,17 @@ class Feed:
         timeout = self._engine.timeout
         return [worker for worker, spent in self._in_hand(ring, crew) if timeout is not None and spent > timeout]
 
-    def _bury(self, ring: Ring, crew: Crew, death: Death) -> None:
-        """A worker is dead and reaped: blame its sample, give its cells to the others, replace it."""
-        self._deaths += 1
-        blamed = self._blame(ring, death)
-        ring.native.reopen(death.worker)
-        crew.replace(death, blamed)
-        # The dead may have taken a token along.
-        crew.wake()
+    def _bury_dead(self, ring: Ring, crew: Crew) -> None:
+        """For workers that are dead and reaped: blame their samples, give their cells to the others, replace them."""
+        for death in list(crew.unburied.values()):
+            self._deaths += 1
+            blamed = self._blame(ring, death)
+            ring.native.reopen(death.worker)
+            try:
+                crew.replace(death, blamed)
+            finally:
+                # The dead may have taken a token along.
+                crew.wake()
 
     def _blame(self, ring: Ring, death: Death) -> str | None:
         """Count a death against the sample in hand; the second one sets the sample aside.  Its name, if any."""
@@ -349,7 +355,8 @@ class Feed:
             )
         for worker in range(self._workers):
             if crew.running(worker):
-                self._bury(ring, crew, crew.kill(worker, "was ended because the ring's words were damaged"))
+                crew.kill(worker, "was ended because the ring's words were damaged")
+        self._bury_dead(ring, crew)
         self._job.open_again(ring, slot)
         crew.wake()
 

@@ -187,6 +187,11 @@ class Ring:
         self._held.append(slot)
         return taken
 
+    @property
+    def holding(self) -> bool:
+        """Whether any slot is leased, or still being written for a loop that was left."""
+        return bool(self._held)
+
     def spare(self) -> int:
         """Slots that workers can fill."""
         return len(self.slots) - self._leased

@@ -21,7 +21,7 @@ Unit = tuple[int, int]  # epoch, batch
 class RowsJob:
     """A job whose units are the batches of a schedule; see `fastfeed.feed.Job`.
 
-    A subclass says what a row is: `views`, `row_maker`, `sample_error`, `unusable`, `assemble`.
+    A subclass says what a row is: `views`, `row_maker` or `batch_maker`, `sample_error`, `unusable`, `assemble`.
     """
 
     main = "worker"
@@ -39,12 +39,27 @@ class RowsJob:
     # ---- what a subclass says ----
 
     def views(self, memory: Any, rows: int) -> list[NDArray[Any]]:
-        """Arrays over the memory of one slot, `rows` long each."""
+        """Arrays over the memory of one slot, `rows` long each; the memory is a whole slot, aligned to 64 bytes."""
         raise NotImplementedError
 
     def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
         """``make(epoch, index, arrays, row)`` for num_workers=0: fills the row, or returns why it cannot."""
         raise NotImplementedError
+
+    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, str]]:
+        """``make(epoch, indices, memory, arrays)`` for num_workers=0: fills a batch; why it cannot, by row."""
+        make = self.row_maker()
+
+        def make_all(epoch: int, indices: NDArray[np.int64], memory: Any, arrays: list[NDArray[Any]]) -> dict[int, str]:
+            del memory
+            outcomes = ((row, make(epoch, index, arrays, row)) for row, index in enumerate(indices.tolist()))
+            return {row: reason for row, reason in outcomes if reason is not None}
+
+        return make_all
+
+    def reason(self, ring: Ring, slot: Slot, row: int) -> str:
+        """Why a row failed in a worker."""
+        return ring.native.reason(slot.number, row)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         """The error for one sample."""
@@ -106,23 +121,28 @@ class RowsJob:
         arrays = self.views(lease, slot.rows)
         del lease
         indices = np.array(slot.index[: slot.rows], dtype=np.int64)
-        reasons = {row: _reason(ring, slot, row, set_aside.get(row)) for row in failed or ()}
+        reasons = {row: self._reason(ring, slot, row, set_aside.get(row)) for row in failed or ()}
         return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.spare() == 0)
 
-    def run_here(self, epochs: int | None) -> Iterator[list[Any]]:
+    def run_here(self, units: Iterator[Unit]) -> Iterator[list[Any]]:
         """Make the same batches in this process."""
         import numpy as np
 
-        make = self.row_maker()
-        for unit in self._cursor.begin(epochs):
+        make = self.batch_maker()
+        for unit in units:
             rows = self._schedule.rows(unit[1])
             indices = np.empty(rows, np.int64)
             self._schedule.fill(*unit, indices.data)
-            arrays = self.views(np.empty(rows * self._row_bytes, np.uint8), rows)
-            outcomes = ((row, make(unit[0], index, arrays, row)) for row, index in enumerate(indices.tolist()))
-            reasons = {row: reason for row, reason in outcomes if reason is not None}
+            memory = np.empty(self._schedule.rows(0) * self._row_bytes + 63, np.uint8)
+            memory = memory[-memory.ctypes.data % 64 :]
+            arrays = self.views(memory, rows)
+            reasons = make(unit[0], indices, memory, arrays)
+            del memory
             yield self._finish(unit, arrays, indices, reasons, scarce=False)
             del arrays
+
+    def _reason(self, ring: Ring, slot: Slot, row: int, death: Death | None) -> str:
+        return self.reason(ring, slot, row) if death is None else f"{death}; the sample was tried twice"
 
     def _finish(
         self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str], scarce: bool
@@ -198,9 +218,3 @@ def default_prefetch(workers: int, rows: int) -> int:
     Two cells for each worker are wanted in flight, so small batches get more slots.
     """
     return 2 + max(2, -(-2 * workers // rows))
-
-
-def _reason(ring: Ring, slot: Slot, row: int, death: Death | None) -> str:
-    if death is None:
-        return ring.native.reason(slot.number, row)
-    return f"{death}; the sample was tried twice"

@@ -63,7 +63,7 @@ class TasksJob:
         return 2 + 2 * workers
 
     def results(self, unit: Any, reply: Any) -> list[Any]:
-        """What the user gets for a reply, the first one last."""
+        """What the user gets for a reply."""
         raise NotImplementedError
 
     def what(self, unit: Any) -> str:
@@ -166,9 +166,9 @@ class TasksJob:
         what, cause, text = reply
         return worker_error(self._work.describe(), what or self.what(unit), cause, text)
 
-    def run_here(self, epochs: int | None) -> Iterator[list[Any]]:
+    def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
         """Do the same work in this process, with its random state put back afterwards."""
-        for unit in self.units(epochs, 1):
+        for unit in units:
             task, _ = self.task(unit, [])
             with unseeded():
                 try:
@@ -275,7 +275,7 @@ class MapJob(TasksJob):
         self.errors[index] = SampleError(f"item {index}", index, reason)
 
     def results(self, unit: Any, reply: Any) -> list[Any]:
-        """The results in reverse; failures are noted or raised after what came before them."""
+        """The results; failures are noted or raised after what came before them."""
         first, items = unit
         results, failures = reply
         for offset, (_, error, text) in failures.items():
@@ -284,7 +284,6 @@ class MapJob(TasksJob):
                 what = f"item {first + offset}, {_short(items[offset])}"
                 self.failure = worker_error(self._work.describe(), what, error, text)
         self.samples += len(results) if not self._batched else len(items) - len(failures)
-        results.reverse()
         return results
 
     def what(self, unit: Any) -> str:
@@ -324,9 +323,8 @@ class RunsJob(TasksJob):
         return unit, 1
 
     def results(self, unit: Any, reply: list[Any]) -> list[Any]:
-        """What the run yielded, in reverse."""
+        """What the run yielded."""
         self.samples += len(reply)
-        reply.reverse()
         return reply
 
     def what(self, unit: Any) -> str:

@@ -331,6 +331,31 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(photos: Path) -> None:
     assert feed.stats().deaths >= 2
 
 
+def test_an_interrupt_between_reaping_and_replacing_forgets_no_worker(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastfeed.crew import Crew
+
+    replace, calls = Crew.replace, []
+
+    def interrupted(self: Crew, *args: object) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        replace(self, *args)
+
+    monkeypatch.setattr(Crew, "replace", interrupted)
+    with feed_of(photos, batch_size=2) as feed:
+        batches = iter(feed)
+        next(batches)
+        for pid in feed._crew.pids:
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(KeyboardInterrupt):
+            list(batches)
+        assert sum(len(index) for _, index in feed) == 50
+        assert len(feed._crew.pids) == 2
+
+
 def poisonous(image: np.ndarray) -> np.ndarray:
     if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -498,6 +523,23 @@ def test_a_forked_child_is_told_that_the_feed_is_not_its_own(photos: Path) -> No
                 os._exit(code)
         assert os.waitpid(child, 0)[1] == 0
         assert len(list(batches)) == len(feed) - 1
+
+
+def test_a_feed_works_in_a_thread_and_in_a_daemonic_process(photos: Path) -> None:
+    code = (
+        "import multiprocessing, sys, threading, fastfeed\n"
+        "def count(folder, out):\n"
+        "    with fastfeed.images(folder, 16, num_workers=2) as feed: out.append(sum(map(len, feed)))\n"
+        "def child(folder):\n"
+        "    seen = []\n"
+        "    thread = threading.Thread(target=count, args=(folder, seen))\n"
+        "    thread.start(); thread.join()\n"
+        "    print(seen, flush=True)\n"
+        "process = multiprocessing.get_context('fork').Process(target=child, args=(sys.argv[1],), daemon=True)\n"
+        "process.start(); process.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[50]\n"
 
 
 def test_stats_name_the_slow_side(photos: Path) -> None:
