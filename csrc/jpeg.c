@@ -400,7 +400,7 @@ int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
 
 int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN])
 {
-    if (j->low && j->next_line == j->low_height && !ff_lowpass_ended_well(j->lowpass))
+    if (j->low && j->next_line >= j->low_height && !ff_lowpass_ended_well(j->lowpass))
         j->ended = 1;
     if (setjmp(j->landing))
         return landed(j, err);

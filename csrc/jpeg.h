@@ -36,7 +36,7 @@ size_t ff_jpeg_line_bytes(const ff_jpeg *j);   /* what a line needs while it is 
 int ff_jpeg_lines_at_once(const ff_jpeg *j);   /* how many lines the decoder gives best */
 
 /* The next lines, at most n, from row y0 on: how many were decoded, or a negative code.  A line that lies on a multiple
- * of 32 bytes is written past the caches by libjpeg-turbo's vector code: put those that are read soon elsewhere. */
+ * of 16 bytes is written past the caches by libjpeg-turbo's vector code: put those that are read soon elsewhere. */
 int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN]);
 
 /* Done with the image.  Fails where the data so far was damaged; rows below the last one read are not looked at. */

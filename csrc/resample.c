@@ -271,7 +271,7 @@ const ff_tap_table *ff_taps_for(ff_resampler *r, const ff_axis *axis, int wide)
 
 /* ---- the loop ---- */
 
-#define LINE_OFFSET 16
+#define LINE_OFFSET 8
 
 static int no_memory(char err[FF_ERR_LEN])
 {
@@ -294,7 +294,7 @@ int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, con
 
     /* The ring holds the rows of one output row and those that the decoder gives on top; a power of two of them.  A
      * line's stride is an odd number of cache lines: a power of two would put all rows into the same few sets.  Lines
-     * begin LINE_OFFSET bytes off a multiple of 32, see ff_jpeg_lines: that is worth a fifth of the whole time. */
+     * begin LINE_OFFSET bytes off a multiple of 16, see ff_jpeg_lines: that is worth a fifth of the whole time. */
     size_t depth = 1, stride = 0;
     uint8_t *ring = NULL;
     if (lines->base == NULL) {
