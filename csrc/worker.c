@@ -22,6 +22,9 @@ static void *watch(void *argument)
     struct pollfd gone = {.fd = (int)(intptr_t)argument, .events = POLLIN};
     while (poll(&gone, 1, -1) < 0 && errno == EINTR)
         ;
+    /* A worker leads its process group, its children with it. */
+    if (getpgrp() == getpid())
+        kill(0, SIGKILL);
     _exit(0);
 }
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from fastfeed.arrays import arrays
+    from fastfeed.collate import pad
     from fastfeed.errors import (
         ConfigError,
         FastfeedError,
@@ -63,9 +65,11 @@ _HOMES = {
     "Stats": "stats",
     "WorkerDied": "errors",
     "WorkerError": "errors",
+    "arrays": "arrays",
     "files": "source",
     "images": "images",
     "map": "map",
+    "pad": "collate",
     "parallel": "parallel",
     "prefetch": "prefetch",
 }
@@ -88,9 +92,11 @@ __all__ = [
     "Stats",
     "WorkerDied",
     "WorkerError",
+    "arrays",
     "files",
     "images",
     "map",
+    "pad",
     "parallel",
     "prefetch",
 ]

@@ -2,7 +2,10 @@
 """Memoryviews and numbers to C, codes to exceptions; no policy and no NumPy."""
 
 from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytearray cimport PyByteArray_FromStringAndSize
+from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -47,6 +50,7 @@ cdef extern from "permute.h" nogil:
 cdef extern from "cpu.h" nogil:
     const char *ff_simd_name()
     int ff_simd_select(const char *name)
+    const char *ff_simd_refused()
 
 cdef extern from "jpeg.h" nogil:
     int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
@@ -54,8 +58,10 @@ cdef extern from "jpeg.h" nogil:
     const char *ff_jpeg_version()
 
 cdef extern from "ring.h" nogil:
-    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
+    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL, FF_WRITING
     uint64_t FF_NO_SAMPLE
+    unsigned FF_CELL_STATE(uint64_t word)
+    unsigned FF_CELL_OWNER(uint64_t word)
     ctypedef struct ff_ring_shape:
         uint32_t slots, rows, rows_per_cell, workers
         uint64_t row_bytes
@@ -148,6 +154,8 @@ cdef extern from "worker.h" nogil:
 
 # Replies up to this size are copied out of the slot, which costs less than a lease.
 cdef uint64_t SMALL = 65536
+# Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
+cdef uint64_t ROOMY = 4194304
 
 cdef extern from "gather.h" nogil:
     ctypedef struct ff_column:
@@ -247,6 +255,12 @@ def simd_name():
 def simd_select(str name):
     """Force a SIMD variant; False where this processor or build has none of that name."""
     return ff_simd_select(name.encode()) == 0
+
+
+def simd_refused():
+    """What FASTFEED_SIMD asks for and cannot have, or None."""
+    cdef const char *name = ff_simd_refused()
+    return None if name == NULL else name.decode("utf-8", "replace")
 
 
 def libjpeg_version():
@@ -420,6 +434,13 @@ cdef class Ring:
         self.slot_ok(slot)
         return <int64_t[:self.ring.rows]>ff_ring_index(&self.ring, slot)
 
+    def indices(self, uint32_t slot, uint32_t rows):
+        """A copy of the first rows entries of the index column, as the bytes of int64 numbers."""
+        self.slot_ok(slot)
+        if rows > self.ring.rows:
+            raise ValueError(rows)
+        return PyByteArray_FromStringAndSize(<const char *>ff_ring_index(&self.ring, slot), rows * sizeof(int64_t))
+
     def open(self, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, int worker):
         """Open a slot's rows to all workers, or to one (-1: to all)."""
         self.slot_ok(slot)
@@ -444,7 +465,7 @@ cdef class Ring:
         self.slot_ok(slot)
         if size > self.ring.slot_stride:
             raise ValueError(size)
-        return <uint8_t[:size]>ff_ring_row(&self.ring, slot, 0)
+        return PyMemoryView_FromMemory(<char *>ff_ring_row(&self.ring, slot, 0), size, PyBUF_WRITE)
 
     def send(self, uint32_t slot, bytes pickled not None):
         """Put a frame without buffers into a slot; False where the slot has to grow first."""
@@ -466,6 +487,7 @@ cdef class Ring:
         cdef uint64_t used = ff_ring_descriptor(&self.ring, slot).used
         cdef uint64_t length = head[1]
         if used < 16 or used > SMALL or length != used - 16 or head[0] != 0 or self.leased[slot] \
+                or ff_ring_descriptor(&self.ring, slot).allocated > ROOMY \
                 or ff_ring_status(&self.ring, slot)[0] != FF_ROW_DONE:
             return None
         cdef bytes pickled = PyBytes_FromStringAndSize(<const char *>(head + 2), length)
@@ -502,17 +524,22 @@ cdef class Ring:
         return state if state >= 0 else -1 - <int>suspect
 
     def lease(self, uint32_t slot, uint32_t rows):
-        """Take a complete slot: (lease of its memory, row numbers that failed)."""
+        """What keeps the memory of a slot from being used again, and exports it."""
         self.slot_ok(slot)
         if self.leased[slot] or rows > self.ring.rows:
             raise ValueError(slot)
-        cdef uint32_t count = ff_ring_lease(&self.ring, slot, rows, self.failed)
         cdef Lease lease = Lease.__new__(Lease)
         lease.ring, lease.slot = self, slot
         # The whole slot, for what follows the rows in use: the columns of a short batch are where they always are.
         lease.length = self.used(slot) if self.payloads else self.ring.rows * self.ring.row_bytes
         self.leased[slot] = 1
-        return lease, ([self.failed[k] for k in range(count)] if count else None)
+        return lease
+
+    def take(self, uint32_t slot, uint32_t rows):
+        """Take a complete slot from the workers: the row numbers that failed, or None."""
+        self.slot_ok(slot)
+        cdef uint32_t count = ff_ring_lease(&self.ring, slot, min(rows, self.ring.rows), self.failed)
+        return [self.failed[k] for k in range(count)] if count else None
 
     def is_leased(self, uint32_t slot):
         self.slot_ok(slot)
@@ -530,6 +557,17 @@ cdef class Ring:
         self.slot_ok(slot)
         self.abandoned[slot] = 1
         return ff_ring_withdraw(&self.ring, slot)
+
+    def writes(self, unsigned worker, uint32_t slot):
+        """Whether a cell of the slot is in this worker's hands."""
+        cdef uint32_t c
+        cdef uint64_t word
+        self.slot_ok(slot)
+        for c in range(self.ring.cells_per_slot):
+            word = ff_load64(&self.ring.cells[slot * self.ring.cells_per_slot + c])
+            if FF_CELL_STATE(word) == FF_WRITING and FF_CELL_OWNER(word) == worker + 1:
+                return True
+        return False
 
     def reopen(self, unsigned worker):
         """After the worker is reaped: its cells go to the others; how many there were."""
@@ -774,7 +812,7 @@ cdef class FunctionWorker:
         """The first size bytes of the slot in hand, writable; they must be allocated."""
         if size > self.worker.ring.slot_stride:
             raise ValueError(size)
-        return <uint8_t[:size]>ff_ring_row(&self.worker.ring, self.worker.claim.slot, 0)
+        return PyMemoryView_FromMemory(<char *>ff_ring_row(&self.worker.ring, self.worker.claim.slot, 0), size, PyBUF_WRITE)
 
     def used(self):
         return min(ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).used, self.worker.ring.slot_stride)

@@ -148,12 +148,12 @@ class Pad:
         width = self.maxlen if self.maxlen is not None else max(map(len, rows))
         batch: NDArray[Any] = (allocate or np.empty)((len(rows), width), dtype)
         for number, row in enumerate(rows):
-            row = _fitting(row, dtype, f"pad: {_name(number, where)}")
+            values = _fitting(row, dtype, f"pad: {_name(number, where)}")
             if self.side == "right":
-                batch[number, : len(row)] = row
+                batch[number, : len(row)] = values
                 batch[number, len(row) :] = self.value
             else:
-                batch[number, width - len(row) :] = row
+                batch[number, width - len(row) :] = values
                 batch[number, : width - len(row)] = self.value
         return batch
 
@@ -203,8 +203,8 @@ def _fitting(row: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]
 
     if row.dtype == dtype or not row.size:
         return row.astype(dtype, copy=False)
-    if dtype.kind == row.dtype.kind == "U":
-        fits = row.dtype.itemsize <= dtype.itemsize
+    if "U" in (dtype.kind, row.dtype.kind):
+        fits = row.dtype.kind == dtype.kind and row.dtype.itemsize <= dtype.itemsize
     elif dtype.kind in "iu" and row.dtype.kind in "iu":
         limits = np.iinfo(dtype)
         fits = limits.min <= int(row.min()) and int(row.max()) <= limits.max

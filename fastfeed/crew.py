@@ -11,6 +11,7 @@ Note: how workers end
 5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
    wake-up.  It is reaped first; only then are its cells opened again (the feed does that) and a successor started.
 6. Interrupts are the consumer's business: workers are started with SIGINT blocked and ignore it.
+7. A worker may have children of its own.  It leads a process group, which is ended with it, whatever ended it.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastfeed.errors import ConfigError, WorkerDied
+from fastfeed.machine import available_cpus
 from fastfeed.ring import Ring
 from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
 
+# Workers for images need nothing from outside.  Functions see the interpreter's environment as they do in the consumer.
+_FLAGS = {"worker": ("-I", "-S"), "function_worker": ("-s", "-P", "-S")}
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from fastfeed.{} import main; main()"
 _GRACE_S = 2.0
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
@@ -77,15 +81,20 @@ class Crew:
         How many.
     """
 
-    def __init__(self, ring: Ring, main: str, spec: bytes, table_fd: int | None, workers: int) -> None:
+    def __init__(self, ring: Ring, main: str, spec: bytes | bytearray, table_fd: int | None, workers: int) -> None:
         if not sys.executable:
             raise ConfigError("sys.executable is empty, so no worker can be started: use num_workers=0")
         self._ring = ring
-        self._boot = _BOOT.format(main)
+        root = str(Path(__file__).resolve().parent.parent)
+        self._command = [sys.executable, *_FLAGS[main], "-c", _BOOT.format(main), root]
         # Work for anybody is announced through one eventfd; where slots may be for one worker, each has its own.
         self._own_wake = main != "worker"
         self._wake_fds: list[int] = []
         self._owing = False
+        # More workers than processors would only be in each other's way while they start: they wait for the first
+        # batch.  A stream needs its own worker from the beginning.
+        self._at_once = available_cpus()
+        self.unstarted: list[int] = []
         self._fds: dict[int, int] = {}
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
@@ -95,9 +104,12 @@ class Crew:
         self._start_deaths = 0
         self._idle_deaths = 0
         self._samples_at_death = 0
-        self._poll = select.poll()
+        # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
+        self._poll = select.epoll()
         self._environment = dict(os.environ)
         self._environment.update((f"{library}_NUM_THREADS", "1") for library in _ONE_THREAD)
+        # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
+        self._environment.setdefault("PYTHONHASHSEED", "0")
         try:
             self._adopt(RING_FD, os.dup(ring.fd))
             for _ in range(workers if self._own_wake else 1):
@@ -106,9 +118,12 @@ class Crew:
             self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
             self._adopt(SPEC_FD, _sealed(spec))
             self._adopt(TABLE_FD, os.dup(ring.fd if table_fd is None else table_fd))
-            self._poll.register(self._fds[READY_FD], select.POLLIN)
+            self._poll.register(self._fds[READY_FD], select.EPOLLIN | select.EPOLLET)
             for worker in range(workers):
-                self._start(worker)
+                if worker < self._at_once or self._own_wake:
+                    self._start(worker)
+                else:
+                    self.unstarted.append(worker)
         except BaseException:
             self.stop(grace=0)
             raise
@@ -116,18 +131,28 @@ class Crew:
     def _adopt(self, target: int, fd: int) -> None:
         self._fds[target] = _moved(fd)
 
+    def start_more(self) -> None:
+        """Start some of the workers that were not needed for the first batch."""
+        for _ in range(min(self._at_once, len(self.unstarted))):
+            self._start(self.unstarted.pop())
+
     def _start(self, worker: int) -> None:
         actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         ]
         actions.append((os.POSIX_SPAWN_DUP2, self._wake_fds[worker % len(self._wake_fds)], WORK_FD))
         actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in self._fds.items()]
-        root = str(Path(__file__).resolve().parent.parent)
-        argv = [sys.executable, "-I", "-S", "-c", self._boot, root, str(worker)]
-        pid = os.posix_spawn(sys.executable, argv, self._environment, file_actions=actions, setsigmask=[signal.SIGINT])
+        pid = os.posix_spawn(
+            sys.executable,
+            [*self._command, str(worker)],
+            self._environment,
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=[signal.SIGINT],
+        )
         pidfd = os.pidfd_open(pid)
         self._pids[worker], self._pidfds[worker] = pid, pidfd
-        self._poll.register(pidfd, select.POLLIN)
+        self._poll.register(pidfd, select.EPOLLIN)
 
     @property
     def pids(self) -> list[int]:
@@ -166,20 +191,19 @@ class Crew:
         if self._restart_at:
             due = max(0.0, min(self._restart_at.values()) - time.monotonic())
             timeout_s = due if timeout_s is None else min(due, timeout_s)
-        # Rounded up: a poll that returns a little early would only come back at once.
-        events = self._poll.poll(None if timeout_s is None else int(timeout_s * 1000) + 1)
-        ready = {fd for fd, _ in events}
-        if self._fds[READY_FD] in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._fds[READY_FD])
-        for worker, pidfd in list(self._pidfds.items()):
-            if pidfd in ready:
-                self._reap(worker)
+        ready = self._fds[READY_FD]
+        for fd, _ in self._poll.poll(timeout_s):
+            if fd != ready:
+                self._reap(next(worker for worker, pidfd in self._pidfds.items() if pidfd == fd))
 
     def _reap(self, worker: int, cause: str | None = None) -> None:
         pid, pidfd = self._pids[worker], self._pidfds[worker]
         signal_number = exit_code = None
         try:
+            # Its group is ended before it is reaped: until then nobody else can have its number.
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
             result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         except ChildProcessError:  # somebody else waited for it, or SIGCHLD is ignored
             result = None
@@ -245,6 +269,7 @@ class Crew:
     def stop(self, grace: float = _GRACE_S) -> None:
         """End and reap every worker and close all descriptors; see the note at the top.  May be called again."""
         self._restart_at.clear()
+        self.unstarted.clear()
         if self._pids and grace > 0:
             self._ring.native.set_stop()
             for fd in self._wake_fds:
@@ -256,6 +281,7 @@ class Crew:
             self.kill(worker, "did not stop in time")
         for fd in (*self._fds.values(), *self._wake_fds):
             os.close(fd)
+        self._poll.close()
         self._fds.clear()
         self._wake_fds.clear()
 
@@ -278,7 +304,7 @@ def _died(death: Death, sample: str | None, what: str) -> WorkerDied:
     )
 
 
-def _sealed(content: bytes) -> int:
+def _sealed(content: bytes | bytearray) -> int:
     fd = os.memfd_create("fastfeed-spec", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(content)

@@ -33,17 +33,21 @@ class SampleError(FastfeedError):
         What is wrong with it.
     """
 
-    def __init__(self, path: str, index: int, reason: str) -> None:
-        super().__init__(path, index, reason)
+    def __init__(
+        self,
+        path: str,
+        index: int,
+        reason: str,
+        remedy: str = 'mend or remove it, or pass on_error="skip" or on_error="replace"',
+    ) -> None:
+        super().__init__(path, index, reason, remedy)
         self.path = path
         self.index = index
         self.reason = reason
+        self._remedy = remedy
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} (index {self.index}): {self.reason}; "
-            f'mend or remove it, or pass on_error="skip" or on_error="replace"'
-        )
+        return f"{self.path} (index {self.index}): {self.reason}; {self._remedy}"
 
 
 class WorkerError(FastfeedError):

@@ -48,7 +48,7 @@ class Job(Protocol):
     copies: int
     classes: list[str] | None
 
-    def spec(self) -> bytes:
+    def spec(self) -> bytes | bytearray:
         """Marshalled description for the workers, whose `main` module reads it."""
 
     def table_fd(self) -> int | None:
@@ -65,6 +65,12 @@ class Job(Protocol):
 
     def open_again(self, ring: Ring, slot: Slot) -> None:
         """The same for a slot that is open already, when all its workers are dead."""
+
+    def restore(self, ring: Ring, slot: Slot) -> None:
+        """A worker died with cells of this open slot in hand: see to it that another can begin with them."""
+
+    def prepare(self, ring: Ring, slot: Slot) -> None:
+        """The consumer is about to wait for this slot: make ready what can be."""
 
     def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
         """Take a complete slot; the batches for it."""
@@ -209,28 +215,27 @@ class Feed:
             while upcoming is not None and (slot := ring.free()) is not None:
                 try:
                     unit = next(upcoming, None)
-                except Exception as error:  # the user's iterable; what came before it is delivered first
+                    addressee = -1 if unit is None else job.open(ring, slot, unit)
+                except Exception as error:  # the user's iterable or item; what came before it is delivered first
                     unit, failure = None, error
                 if unit is None:
                     upcoming = None
                     break
-                addressee = job.open(ring, slot, unit)
                 pending.append(slot)
                 crew.wake(addressee, self._brisk)
             if upcoming is None and not pending:
                 if failure is not None:
                     raise failure
                 return
-            done = self._first_complete(ring, crew)
-            if done is None:
-                self._wait(ring, crew)
-                continue
+            done = self._first_complete(ring, crew) or self._wait(ring, crew)
             while done is not None:
                 if done is pending[0]:
                     pending.popleft()
                 else:
                     pending.remove(done)
                 self._deliver(ring, done)
+                if crew.unstarted:
+                    crew.start_more()
                 # What holds no slot is handed over together: small units spend less on going round.
                 more = pending and job.failure is None and not ring.holding
                 done = self._first_complete(ring, crew) if more else None
@@ -283,22 +288,28 @@ class Feed:
                 return None
         return None
 
-    def _wait(self, ring: Ring, crew: Crew) -> None:
-        """Sleep until something can have changed, and see to deaths and hung workers."""
-        self._bury_dead(ring, crew)
+    def _wait(self, ring: Ring, crew: Crew) -> Slot | None:
+        """Sleep until something can have changed, and see to deaths and hung workers; a slot that is complete now."""
+        if self._pending and self._engine.ordered and self._pending[0].prepared is None:
+            self._job.prepare(ring, self._pending[0])
+        if crew.unburied:
+            self._bury_dead(ring, crew)
         # With nothing pending every slot drains after a break, and any cell that is published may free one.
         ring.native.set_waiting(WAIT_BATCH if self._pending else WAIT_CELL)
         try:
-            if self._first_complete(ring, crew) is not None or (not self._pending and ring.drained()):
-                return
+            done = self._first_complete(ring, crew)
+            if done is not None or (not self._pending and ring.drained()):
+                return done
             crew.wait(self._until_deadline(ring, crew))
         finally:
             ring.native.set_waiting(WAIT_NOT)
         if self._engine.timeout is not None:
             for worker in self._hung(ring, crew):
                 crew.kill(worker, f"took longer than timeout={self._engine.timeout:g} s")
-        self._bury_dead(ring, crew)
+        if crew.unburied:
+            self._bury_dead(ring, crew)
         crew.restart_due()
+        return self._first_complete(ring, crew)
 
     def _in_hand(self, ring: Ring, crew: Crew) -> Iterator[tuple[int, float]]:
         """(worker, seconds it has spent on its sample) for those that have one."""
@@ -323,6 +334,9 @@ class Feed:
         for death in list(crew.unburied.values()):
             self._deaths += 1
             blamed = self._blame(ring, death)
+            for slot in self._pending:
+                if ring.native.writes(death.worker, slot.number):
+                    self._job.restore(ring, slot)
             ring.native.reopen(death.worker)
             try:
                 crew.replace(death, blamed)

@@ -15,49 +15,96 @@ from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, W
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastfeed.work import Failure
+    from fastfeed.work import Failure, Work
 
 _ALIGN = 64
 
 
-def packed_spec(work: object, careful: bool) -> bytes:
-    """The spec of a function worker: a marshalled header, then the work's frame, aligned.
+def packed_spec(work: Work, careful: bool) -> bytearray:
+    """The spec of a function worker: a marshalled header, the work's frame and that of its arguments, aligned.
 
     Workers map it privately: arrays among the arguments are shared until somebody writes to them.
+
+    Raises
+    ------
+    UnpicklableError
+        If the function or an argument cannot travel.
     """
-    path = [entry or os.getcwd() for entry in sys.path]
-    header = marshal.dumps({"sys_path": path, "careful": careful})
-    start = -(-(8 + len(header)) // _ALIGN) * _ALIGN
-    size, pieces = payload.frame(work, by_value=True)
-    out = bytearray(start + size)
-    out[:8] = len(header).to_bytes(8, "little")
-    out[8 : 8 + len(header)] = header
-    for at, piece in pieces:
-        out[start + at : start + at + len(piece)] = piece
-    return bytes(out)
+    frames = [payload.frame(work, by_value=True), payload.frame(work.arguments())]
+    header = {"sys_path": [entry or os.getcwd() for entry in sys.path], "careful": careful, "starts": [0, 0]}
+    # Room for the largest numbers: they are not known before the header's size is.
+    starts = []
+    end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))
+    for size, _ in frames:
+        starts.append(-(-end // _ALIGN) * _ALIGN)
+        end = starts[-1] + size
+    packed = marshal.dumps({**header, "starts": starts})
+    out = bytearray(end)
+    out[:8] = len(packed).to_bytes(8, "little")
+    out[8 : 8 + len(packed)] = packed
+    for start, (_, pieces) in zip(starts, frames, strict=True):
+        for at, piece in pieces:
+            out[start + at : start + at + len(piece)] = piece
+    return out
 
 
-def _load(fd: int) -> tuple[dict[str, Any], memoryview]:
-    memory = mmap.mmap(fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+def _spec() -> tuple[dict[str, Any], memoryview]:
+    """The header, and a fresh private mapping of everything."""
+    memory = memoryview(mmap.mmap(SPEC_FD, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
     length = int.from_bytes(memory[:8], "little")
-    start = -(-(8 + length) // _ALIGN) * _ALIGN
-    return marshal.loads(memory[8 : 8 + length]), memoryview(memory)[start:]
+    return marshal.loads(memory[8 : 8 + length]), memory
+
+
+def _load() -> Work:
+    spec, memory = _spec()
+    work: Work = payload.read(memory[spec["starts"][0] :])
+    start = spec["starts"][1]
+    work.attach(lambda: payload.read(_spec()[1][start:]))
+    # A pool that the function makes finds its own functions by name.
+    scope = getattr(_innermost(work.function), "__globals__", {})
+    if scope.get("__name__") == "__main__":
+        for name, value in scope.items():
+            vars(sys.modules["__main__"]).setdefault(name, value)
+    return work
+
+
+def _innermost(function: Any) -> Any:
+    """The function within partials, methods and decorators."""
+    while True:
+        for name in ("func", "__func__", "__wrapped__"):
+            inner = getattr(function, name, None)
+            if callable(inner):
+                function = inner
+                break
+        else:
+            return function if hasattr(function, "__globals__") else type(function).__call__
 
 
 def main() -> None:
     """Run a function worker; argv holds its number."""
     number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
-    spec, frame = _load(SPEC_FD)
-    known = set(sys.path)
-    sys.path.extend(entry for entry in spec["sys_path"] if entry not in known)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # what is printed must not wait for the end, which may be sudden
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    spec, _ = _spec()
+    # The consumer's order: a module of the user's may bear the name of one of Python's.
+    sys.path[:] = [*spec["sys_path"], *(entry for entry in sys.path if entry not in spec["sys_path"])]
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
-    work: Any = None
+    work: Work | None = None
     broken: Failure | None = None
     try:
-        work = payload.read(frame)
-    except Exception as error:  # told with the first unit, where the consumer listens
+        try:
+            work = _load()
+        except ImportError:
+            # What was installed as editable may be found only by hooks that site sets up.  It is left for this case
+            # because it costs time.
+            import site
+
+            site.main()
+            work = _load()
+    except BaseException as error:  # told with the first unit, where the consumer listens
         broken = failure(Failed("loading it in a worker", error))
 
     def reserve(size: int) -> memoryview:
@@ -71,15 +118,18 @@ def main() -> None:
         items = 1
         code = 0
         try:
-            if broken is not None:
+            if work is None:
                 used, code = payload.write(broken, reserve), _native.E_PYTHON
             else:
                 careful, unit, items = payload.read_copied(worker.payload(worker.used()))
-                reply = work(unit, worker.note if careful else note)
-                used = payload.write(reply, reserve)
+                reply = None if unit is None else work(unit, worker.note if careful else note)
+                try:
+                    used = payload.write(reply, reserve)
+                except payload.UnpicklableError:
+                    used = payload.write(work.sendable(unit, reply), reserve)
                 del reply, unit
         except BaseException as error:
             used, code = payload.write(failure(error), reserve), _native.E_PYTHON
         worker.reply(used, code, items)
-    if hasattr(work, "close"):
+    if work is not None:
         work.close()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native
-from fastfeed.errors import SampleError
+from fastfeed.errors import ConfigError, SampleError
 from fastfeed.feed import Feed
 from fastfeed.options import Engine, one_of
 from fastfeed.rows import RowsJob
@@ -109,6 +109,11 @@ def images(
         While iterating.
     """
     engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    if (refused := _native.simd_refused()) is not None:
+        raise ConfigError(
+            f"FASTFEED_SIMD={refused}: this processor or build has no such variant; unset it, or use baseline; "
+            f"`fastfeed doctor` lists what there is"
+        )
     one_of("on_error", on_error, ("raise", "skip", "replace"))
     compiled = compile_plan(
         size, transforms, dtype, layout, exact=exact, orient=orient, max_pixels=max_pixels, max_bytes=max_bytes
@@ -140,6 +145,7 @@ class _ImageJob(RowsJob):
         self._source = source
         self._compiled = compiled
         self._with_index = with_index
+        self._dtype: Any = None
         self._labels = source.labels
         self._spec: dict[str, Any] = {
             "plan": compiled.plan,
@@ -165,7 +171,9 @@ class _ImageJob(RowsJob):
     def views(self, memory: Any, rows: int) -> list[NDArray[Any]]:
         import numpy as np
 
-        return [np.ndarray((rows, *self._row_shape), self._compiled.dtype, buffer=memory)]
+        if self._dtype is None:
+            self._dtype = np.dtype(self._compiled.dtype)  # by name it would be looked up for every batch
+        return [np.ndarray((rows, *self._row_shape), self._dtype, memory)]
 
     def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
         fd = self.table_fd()

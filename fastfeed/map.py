@@ -47,7 +47,7 @@ def map(
         What becomes of an item whose call raises, or kills its worker twice: `WorkerError` (`WorkerDied`), no result,
         or None in its place.  Skipped and replaced ones land in `feed.errors`.
     seed : int or None
-        `random` and `numpy.random` are seeded with (seed, index) for each item, if the function uses them.
+        `random` and `numpy.random` are seeded with (seed, epoch, index) for each item, if the function uses them.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts chunks, or batches.
 

@@ -14,7 +14,7 @@ from fastfeed.feed import Feed
 from fastfeed.options import Engine, whole
 from fastfeed.schedule import check_seed
 from fastfeed.tasks import RunsJob, StreamsJob
-from fastfeed.work import Calls, Where, name_of
+from fastfeed.work import Where, name_of
 
 
 def parallel(
@@ -73,10 +73,10 @@ def parallel(
     are dropped.  A generator that is not deterministic (time, network, its own entropy) may then repeat or leave out
     some of what it would have yielded.
     """
-    options = {"split": split, "split_size": split_size, "copies": copies, "seed": seed}
-    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    options: dict[str, Any] = {"num_workers": num_workers, "ordered": ordered, "prefetch": prefetch, "timeout": timeout}
+    engine = Engine(**options)
     if generator_function is None:
-        return functools.partial(parallel, **options, num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)  # type: ignore[arg-type]
+        return functools.partial(parallel, split=split, split_size=split_size, copies=copies, seed=seed, **options)
     function = generator_function
     if not callable(function):
         raise ConfigError(f"parallel({function!r}): pass the generator function itself" + _called(function))
@@ -84,7 +84,7 @@ def parallel(
     if not isinstance(copies, bool):
         raise ConfigError(f"copies={copies!r}: pass True or False")
     if copies and names:
-        raise ConfigError("copies=True and split: copies are whole streams, so there is nothing to cut; pass one of them")
+        raise ConfigError("copies=True and split: copies are whole streams, with nothing to cut; pass one of them")
     if split_size is not None:
         whole("split_size", split_size, 1)
         if not names:
@@ -93,20 +93,22 @@ def parallel(
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"parallel({name_of(function)}): its arguments cannot be seen; wrap it in a function") from error
+        what = f"parallel({name_of(function)}): its arguments cannot be seen; wrap it in a function"
+        raise ConfigError(what) from error
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Feed:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         where, count = _cut(function, bound, names)
-        calls = Calls(function, bound.args, bound.kwargs, where, fixed)
+        arguments = bound.args, bound.kwargs
         careful = timeout is not None
         if split_size is not None and count is not None:
-            return Feed(RunsJob(calls, count, split_size, careful), engine)
+            return Feed(RunsJob(function, arguments, where, count, split_size, fixed, careful), engine)
         workers = machine.available_cpus() if num_workers is None else max(1, num_workers)
         streams = workers if copies else 1 if count is None else max(1, min(workers, count))
-        return Feed(StreamsJob(calls, streams, count, careful), _with_workers(engine, streams))
+        job = StreamsJob(function, arguments, where, streams, count, fixed, careful, ordered)
+        return Feed(job, _with_workers(engine, streams))
 
     return call
 
@@ -118,9 +120,13 @@ def _called(thing: object) -> str:
 
 
 def _names(split: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = () if split is None else (split,) if isinstance(split, str) else tuple(split)
-    if not all(isinstance(name, str) for name in names) or (split is not None and not names):
+    if split is None:
+        return ()
+    names = (split,) if isinstance(split, str) else tuple(split) if isinstance(split, Sequence) else ()
+    if not names or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"split={split!r}: pass the name of an argument, or a tuple of names")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"split={split!r}: name each argument once")
     return names
 
 

@@ -8,8 +8,11 @@ keep whatever owns that memory alive.
 
 from __future__ import annotations
 
+import functools
+import io
 import pickle
 import struct
+import sys
 
 from fastfeed import TYPE_CHECKING
 
@@ -59,13 +62,53 @@ def frame(value: Any, by_value: bool = False) -> tuple[int, list[tuple[int, Any]
 
 def _by_value(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     """Pickle functions and classes that cannot be imported by their content."""
-    import cloudpickle
-
+    out = io.BytesIO()
     try:
-        pickled: bytes = cloudpickle.dumps(value, 5, buffer_callback=buffers.append)
+        _pickler()(out, 5, buffer_callback=buffers.append).dump(value)
     except Exception as error:
         raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
-    return pickled
+    return out.getvalue()
+
+
+@functools.cache
+def _pickler() -> Any:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            # What functools.cache and lru_cache make is pickled by name, which is no help where there is no such name.
+            if type(obj) is _CACHED:
+                home = sys.modules.get(obj.__module__)
+                if obj.__module__ == "__main__" or getattr(home, obj.__qualname__, None) is not obj:
+                    return _cached, (obj.__wrapped__, obj.cache_parameters())
+            return super().reducer_override(obj)
+
+    return Pickler
+
+
+def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
+_CACHED = type(functools.cache(len))
+
+
+def refusal(value: Any) -> str:
+    """Why a value cannot travel, in words; for one that cannot."""
+    try:
+        frame(value)
+    except UnpicklableError as error:
+        return str(error)
+    return f"{type(value).__name__} cannot be sent between processes"
+
+
+def copied(value: Any) -> Any:
+    """Send a value to this very process."""
+    size, pieces = frame(value)
+    memory = memoryview(bytearray(size))
+    for start, piece in pieces:
+        memory[start : start + len(piece)] = piece
+    return read(memory)
 
 
 def small(value: Any) -> bytes | None:

@@ -301,6 +301,7 @@ class _Run:
     def _work(self, iterable: Iterable[Any]) -> None:
         """The thread: pull while there is room."""
         end = _End()
+        source: Iterator[Any] | None = None
         try:
             source = iter(iterable)
             while self.room.get() is None and not self.stopped:
@@ -315,10 +316,12 @@ class _Run:
             else:
                 self._close(source)
         except BaseException as error:
-            # Without this frame, which tells the user nothing, and would be a circle through `end`.
+            # Without this frame, which tells the user nothing.
             end.error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         finally:
             self.ready.put(end)
+            # A frame of the source, kept by the traceback, may keep this one: no circle.
+            del end, source, iterable
             _running.discard(self)
 
     def _close(self, source: Iterator[Any]) -> None:

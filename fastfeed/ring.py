@@ -43,9 +43,12 @@ class Damaged(Exception):
 
 
 class Slot:
-    """The consumer's own record of one slot; `unit` is what the feed put there."""
+    """The consumer's own record of one slot.
 
-    __slots__ = ("index", "number", "rows", "sequence", "state", "unit")
+    `unit` is what the feed put there, `prepared` what the job has made ready for its delivery.
+    """
+
+    __slots__ = ("index", "number", "prepared", "rows", "sequence", "state", "unit")
 
     def __init__(self, number: int, index: memoryview) -> None:
         self.number = number
@@ -54,6 +57,7 @@ class Slot:
         self.sequence = 0
         self.rows = 0
         self.unit: Any = None
+        self.prepared: Any = None
 
 
 class Ring:
@@ -179,13 +183,17 @@ class Ring:
             self._free.append(slot)
         return pickled
 
-    def take(self, slot: Slot) -> tuple[_native.Lease, list[int] | None]:
-        """Lease a complete slot: the lease, and the rows that failed."""
-        taken = self.native.lease(slot.number, slot.rows)
+    def lease(self, slot: Slot) -> _native.Lease:
+        """What exports a slot's memory and keeps it from being used again; may be had before the slot is complete."""
+        return self.native.lease(slot.number, slot.rows)
+
+    def take(self, slot: Slot) -> list[int] | None:
+        """Take a complete slot from the workers: the rows that failed, or None."""
         slot.state = LEASED
+        slot.prepared = None
         self._leased += 1
         self._held.append(slot)
-        return taken
+        return self.native.take(slot.number, slot.rows)
 
     @property
     def holding(self) -> bool:
@@ -205,6 +213,7 @@ class Ring:
         """Take an open slot back; cells that a worker has in hand are waited for by sweep."""
         self.native.withdraw(slot.number)
         slot.state = DRAINING
+        slot.prepared = None
         self._held.append(slot)
 
     def room(self, slot: Slot, size: int) -> memoryview:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native, payload
+from fastfeed import payload
 from fastfeed.crew import Death
 from fastfeed.errors import ConfigError, SampleError, WorkerDied, WorkerError
 from fastfeed.function_worker import packed_spec
 from fastfeed.ring import Ring, Slot
-from fastfeed.work import Calls, End, MapChunk, Runs, Streams, failure, unseeded
+from fastfeed.work import End, MapChunk, RandomAside, Runs, Streams, Where, Work, argument, failure, said
 
 if TYPE_CHECKING:
-    from fastfeed.work import Failure
+    from fastfeed.work import Arguments, Failure
 
-# An automatic chunk is to take a worker about this long, and neither it nor its results shall be large.
+# An automatic chunk is to take a worker, and the iterable, about this long, and neither it nor its results shall be
+# large.
 _CHUNK_S = 2e-3
 _CHUNK_BYTES = 1 << 20
 _CHUNK_ITEMS = 4096
@@ -33,15 +36,15 @@ class TasksJob:
     main = "function_worker"
     classes: list[str] | None = None
 
-    def __init__(self, work: Any, careful: bool) -> None:
+    def __init__(self, work: Work, careful: bool) -> None:
         self.errors: dict[int, SampleError] = {}
         self.samples = self.copies = 0
         self.failure: Exception | None = None
         self._work = work
         self._careful = careful
         self._epoch = 0
-        self._clumsy: set[int] = set()  # slots whose unit has cost a worker: done item by item from then on
-        self._left_out: dict[int, list[int]] = {}
+        # By sequence, units that have cost a worker: done item by item from then on, less the items in the list.
+        self._suspects: dict[int, list[int]] = {}
 
     # ---- what a subclass says ----
 
@@ -70,13 +73,20 @@ class TasksJob:
         """What messages call a unit."""
         raise NotImplementedError
 
+    def sent(self, unit: Any, size: int) -> None:
+        """Look at a unit that was sent; for adapting."""
+
     def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
         """Look at a unit that was done; for adapting."""
 
-    def deadly(self, unit: Any, rows: list[int], death: Death) -> list[int]:
-        """Items that killed workers: those to leave out.  Raises where they cannot be."""
-        raise WorkerDied(
-            f"{self.what(unit)} of {self._work.describe()} has cost two workers; the last: {death}; a generator cannot "
+    can_leave_out = False
+    """Whether a unit can be done without one of its items."""
+
+    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
+        """Items that killed two workers: note them, or let them be the failure."""
+        death = next(iter(items.values()))
+        self.failure = WorkerDied(
+            f"{self.what(unit)} of {self._work.name()} has cost two workers; the last: {death}; a generator cannot "
             f"go on past it, so mend what it does there",
             pid=death.pid,
             signal=death.signal,
@@ -85,9 +95,25 @@ class TasksJob:
 
     # ---- the feed's side ----
 
-    def spec(self) -> bytes:
+    def spec(self) -> bytearray:
         """The work itself."""
-        return packed_spec(self._work, self._careful)
+        try:
+            return packed_spec(self._work, self._careful)
+        except payload.UnpicklableError as error:
+            raise ConfigError(
+                f"{self._unpicklable()} cannot be sent to the workers: {error.__cause__}; make it inside the function, "
+                f"or use num_workers=0"
+            ) from error
+
+    def _unpicklable(self) -> str:
+        args, kwargs = self._work.arguments() or ((), {})
+        names = inspect.signature(self._work.function).parameters
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            try:
+                payload.frame(value)
+            except payload.UnpicklableError:
+                return f"{name}=, an argument of {self._work.name()},"
+        return self._work.name()
 
     def table_fd(self) -> int | None:
         """Nothing besides."""
@@ -99,83 +125,104 @@ class TasksJob:
 
     def open(self, ring: Ring, slot: Slot, unit: Any) -> int:
         """Write a unit's task into the slot and open it."""
-        self._write(ring, slot, unit, False)
+        self._write(ring, slot, unit, None)
         worker = self.worker_of(unit)
         ring.open(slot, unit, 0, 1, worker)
         return worker
 
-    def _write(self, ring: Ring, slot: Slot, unit: Any, careful: bool) -> None:
-        task, items = self.task(unit, self._left_out.get(slot.sequence, []) if careful else [])
-        pickled = payload.small((careful, task, items))
+    def _write(self, ring: Ring, slot: Slot, unit: Any, without: list[int] | None) -> None:
+        """Send a unit; where something must be left out and cannot, None, for the worker to give back."""
+        task, items = (None, 0) if without and not self.can_leave_out else self.task(unit, without or [])
+        message = without is not None, task, items
+        pickled = payload.small(message)
         if pickled is not None and ring.native.send(slot.number, pickled):
+            self.sent(unit, len(pickled))
             return
         try:
-            size = payload.write((careful, task, items), lambda size: ring.room(slot, size))
+            size = payload.write(message, lambda size: ring.room(slot, size))
         except payload.UnpicklableError as error:
-            raise ConfigError(f"{self.what(unit)}: {error}; pass what can be pickled, or make it in the worker") from error
+            raise ConfigError(
+                f"{self._culprit(unit)} cannot be sent to a worker: {error.__cause__}; pass what can be pickled, and "
+                f"make the rest in the function"
+            ) from error
         ring.native.set_used(slot.number, size)
+        self.sent(unit, size)
+
+    def _culprit(self, unit: Any) -> str:
+        return self.what(unit)
 
     def open_again(self, ring: Ring, slot: Slot) -> None:
         """The same again, after the slot was damaged."""
-        self._write(ring, slot, slot.unit, slot.sequence in self._clumsy)
+        self.restore(ring, slot)
         ring.open_again(slot, 0, self.worker_of(slot.unit))
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
-        """After a first death a unit is done item by item; an item that kills then is left out, or ends it all."""
-        if slot.sequence in self._clumsy or deaths > 1:
-            self._left_out.setdefault(slot.sequence, []).append(row)
-        self._clumsy.add(slot.sequence)
-        if slot.sequence in self._left_out and not self.can_leave_out():
-            ring.native.set_status(slot.number, 0, _native.E_POISON)
-        self._write(ring, slot, slot.unit, True)
-        return slot.sequence in self._left_out
+    def restore(self, ring: Ring, slot: Slot) -> None:
+        """Write the task again: whoever had it may have begun to write the reply over it."""
+        self._write(ring, slot, slot.unit, self._suspects.get(slot.sequence))
 
-    def can_leave_out(self) -> bool:
-        """Whether a unit can be done without one of its items."""
-        return False
+    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
+        """After a first death a unit is done item by item; an item that kills twice is left out, or ends it all."""
+        del ring
+        without = self._suspects.setdefault(slot.sequence, [])
+        if deaths > 1:
+            without.append(row)
+        return deaths > 1
 
     def name(self, slot: Slot, row: int) -> str:
         """What messages call an item of a unit."""
         return self.what(slot.unit)
 
+    def prepare(self, ring: Ring, slot: Slot) -> None:
+        """Nothing: what a reply is like shows when it is there."""
+
     def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
-        """Read the reply of a complete slot, as views of it where it is large."""
+        """Read the reply of a complete slot, as views of it where it is large; what is wrong with it is the failure."""
         unit = slot.unit
-        if not self._clumsy and (pickled := ring.receive(slot)) is not None:
-            self.finished(unit, len(pickled), ring)
-            return self.results(unit, pickle.loads(pickled))
-        lease, failed = ring.take(slot)
-        memory = memoryview(lease)
-        del lease
-        if self._clumsy:
-            self._clumsy.discard(slot.sequence)
-            self._left_out.pop(slot.sequence, None)
-        if failed and ring.native.status(slot.number, 0) == 128 - _native.E_POISON:
-            self.deadly(unit, [], next(iter(set_aside.values())))
-        scarce = ring.spare() == 0
-        reply = payload.read_copied(memory) if scarce else payload.read(memory)
-        self.copies += scarce and payload.has_buffers(memory)
+        failed = None
+        try:
+            if not self._suspects and (pickled := ring.receive(slot)) is not None:
+                size = len(pickled)
+                reply = pickle.loads(pickled)
+            else:
+                self._suspects.pop(slot.sequence, None)
+                memory = memoryview(ring.lease(slot))
+                failed = ring.take(slot)
+                size = len(memory)
+                scarce = ring.spare() == 0
+                reply = payload.read_copied(memory) if scarce else payload.read(memory)
+                self.copies += scarce and payload.has_buffers(memory)
+        except Exception as error:  # the user's classes, being made from what was pickled
+            what = f"what {self._work.name()} returned for {self.what(unit)}"
+            self.failure = WorkerError(f"{what} cannot be loaded in this process: {said(error)}")
+            self.failure.__cause__ = error
+            return []
         if failed:
-            raise self._error(unit, reply)
-        self.finished(unit, len(memory), ring)
+            self.failure = self._error(unit, reply)
+            return []
+        self.finished(unit, size, ring)
         if set_aside:
-            self.deadly(unit, sorted(set_aside), next(iter(set_aside.values())))
-        return self.results(unit, reply)
+            self.deadly(unit, dict(sorted(set_aside.items())))
+        return [] if reply is None else self.results(unit, reply)
 
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
-        return worker_error(self._work.describe(), what or self.what(unit), cause, text)
+        return worker_error(self._work.name(), what or self.what(unit), cause, text)
 
     def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
-        """Do the same work in this process, with its random state put back afterwards."""
-        for unit in units:
-            task, _ = self.task(unit, [])
-            with unseeded():
-                try:
-                    reply = self._work(task, None)
-                except Exception as error:
-                    raise self._error(unit, failure(error)) from error
-            yield self.results(unit, reply)
+        """Do the same work in this process, with random numbers of its own."""
+        aside = RandomAside()
+        try:
+            for unit in units:
+                task, _ = self.task(unit, [])
+                with aside:
+                    try:
+                        reply = self._work(task, None)
+                    except (Exception, SystemExit) as error:
+                        self.failure = self._error(unit, failure(error))
+                yield [] if self.failure else self.results(unit, reply)
+        finally:
+            with aside:
+                self._work.close()
 
     def length(self) -> int:
         """Nobody knows how much a generator yields."""
@@ -203,13 +250,15 @@ class TasksJob:
 def worker_error(function: str, what: str, cause: BaseException, text: str) -> WorkerError:
     """The error for what user code raised, with the remote traceback as a note of its cause."""
     cause.add_note(f"The traceback in the worker:\n{text}")
-    error = WorkerError(f"{function} raised {type(cause).__name__}: {cause} ({what})")
+    error = WorkerError(f"{function} raised {said(cause)} ({what})")
     error.__cause__ = cause
     return error
 
 
 class MapJob(TasksJob):
     """Chunks of an iterable through a function."""
+
+    can_leave_out = True
 
     def __init__(
         self,
@@ -222,73 +271,111 @@ class MapJob(TasksJob):
         seed: int,
         careful: bool,
     ) -> None:
-        super().__init__(MapChunk(function, collate, seed, on_error == "raise"), careful)
+        super().__init__(MapChunk(function, collate, seed, on_error), careful)
         self._iterable = iterable
+        self._begun = False
         self._fixed = batch_size or chunk_size
         self._batched = batch_size is not None
         self._on_error = on_error
         self._chunk = 1
-        self._item_bytes = 1.0
+        self._pull_s = self._item_bytes = 0.0  # of one item
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
-        """(index of the first item, items): no more of the iterable than is in flight."""
+        """(epoch, index of the first item, items): no more of the iterable than is in flight."""
         del workers
-        for _ in self._epochs(epochs):
+        for epoch in self._epochs(epochs):
             items = iter(self._iterable)
+            if items is self._iterable and self._begun:
+                raise ConfigError(
+                    f"this {type(items).__name__} can be gone through only once, and the first epoch has done so: pass "
+                    f"map() a list, or an object whose __iter__ begins afresh"
+                )
+            self._begun = True
             first = 0
-            while chunk := list(itertools.islice(items, self._fixed or self._chunk)):
-                yield first, chunk
+            more = True
+            while more:
+                wanted = self._fixed or self._chunk
+                chunk, stopped = self._pull(items, wanted)
+                if chunk:
+                    yield epoch, first, chunk
+                if stopped is not None:  # what came before it is on its way
+                    raise stopped
                 first += len(chunk)
+                more = len(chunk) == wanted
+            if first == 0:
+                return
+
+    def _pull(self, items: Iterator[Any], wanted: int) -> tuple[list[Any], Exception | None]:
+        chunk: list[Any] = []
+        stopped = None
+        begun = time.perf_counter()
+        try:
+            chunk.extend(itertools.islice(items, wanted))  # keeps what came before an exception
+        except Exception as error:
+            stopped = error
+        self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)
+        return chunk, stopped
 
     def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
         """The chunk as it is."""
-        return (*unit, without), len(unit[1])
+        return (*unit, without), len(unit[2])
+
+    def _culprit(self, unit: Any) -> str:
+        _, first, items = unit
+        for offset, item in enumerate(items):
+            try:
+                payload.frame(item)
+            except payload.UnpicklableError:
+                return f"item {first + offset} for {self._work.name()} ({type(item).__name__})"
+        return self.what(unit)
+
+    def sent(self, unit: Any, size: int) -> None:
+        """See how large items are."""
+        self._item_bytes = size / len(unit[2])
 
     def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
         """Let chunks grow towards a fixed time, in steps, while they are small."""
         if self._fixed is not None:
             return
         samples, _, _, work_ns, _ = ring.native.totals()
-        by_time = _CHUNK_S * 1e9 * samples / max(work_ns, 1)
-        by_size = _CHUNK_BYTES * len(unit[1]) / max(reply_bytes, 1)
-        self._chunk = max(1, int(min(by_time, by_size, self._chunk * 4, _CHUNK_ITEMS)))
+        item_s = max(work_ns / 1e9 / max(samples, 1), self._pull_s, 1e-9)
+        item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
+        self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))
 
-    def can_leave_out(self) -> bool:
-        """A chunk can be done without one of its items."""
-        return True
-
-    def deadly(self, unit: Any, rows: list[int], death: Death) -> list[int]:
-        """Note the items that are left out, or raise."""
-        for row in rows:
-            self._bad(unit[0] + row, f"{death}; the item was tried twice")
-            if self._on_error == "raise":
-                raise WorkerDied(
-                    f"item {unit[0] + row} ({_short(unit[1][row])}) of {self._work.describe()} has cost two workers; "
-                    f'the last: {death}; mend it, or pass on_error="skip"',
+    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
+        """Note the items that are left out; the first of them is the failure where they may not be."""
+        _, first, chunk = unit
+        for offset, death in items.items():
+            self._bad(first + offset, f"{death}; the item was tried twice")
+            if self._on_error == "raise" and self.failure is None:
+                self.failure = WorkerDied(
+                    f"item {first + offset}, {_short(chunk[offset])}, of {self._work.name()} has cost two workers; the "
+                    f'last: {death}; mend it, or pass on_error="skip"',
                     pid=death.pid,
                     signal=death.signal,
-                    sample=f"item {unit[0] + row}",
+                    sample=f"item {first + offset}",
                 )
-        return rows
+        self.samples -= len(items)
 
     def _bad(self, index: int, reason: str) -> None:
         self.errors[index] = SampleError(f"item {index}", index, reason)
 
     def results(self, unit: Any, reply: Any) -> list[Any]:
         """The results; failures are noted or raised after what came before them."""
-        first, items = unit
+        _, first, items = unit
+        results: list[Any]
         results, failures = reply
         for offset, (_, error, text) in failures.items():
-            self._bad(first + offset, f"{self._work.describe()} raised {type(error).__name__}: {error}")
+            self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
             if self._on_error == "raise":
                 what = f"item {first + offset}, {_short(items[offset])}"
-                self.failure = worker_error(self._work.describe(), what, error, text)
-        self.samples += len(results) if not self._batched else len(items) - len(failures)
+                self.failure = worker_error(self._work.name(), what, error, text)
+        self.samples += len(items) - len(failures)
         return results
 
     def what(self, unit: Any) -> str:
         """Name the items of a chunk."""
-        first, items = unit
+        _, first, items = unit
         return f"item {first}" if len(items) == 1 else f"items {first} to {first + len(items) - 1}"
 
     def length(self) -> int:
@@ -301,26 +388,40 @@ class MapJob(TasksJob):
 
 
 def _short(item: object) -> str:
-    text = repr(item)
+    try:
+        text = repr(item)
+    except Exception:
+        text = f"a {type(item).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 class RunsJob(TasksJob):
     """Runs of a split argument, each a call of its own, in one slot each."""
 
-    def __init__(self, calls: Calls, count: int, size: int, careful: bool) -> None:
-        super().__init__(Runs(calls), careful)
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        split: Sequence[Where],
+        count: int,
+        size: int,
+        seed: int,
+        careful: bool,
+    ) -> None:
+        super().__init__(Runs(function, arguments, split, seed), careful)
+        self._whole = [argument(arguments, where) for where in split]
         self._bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """(epoch, run, bounds)."""
         del workers
-        for epoch in self._epochs(epochs):
+        for epoch in self._epochs(epochs if self._bounds else 0):
             yield from ((epoch, run, bounds) for run, bounds in enumerate(self._bounds))
 
     def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
-        """The run as it is."""
-        return unit, 1
+        """The run with its parts."""
+        epoch, run, bounds = unit
+        return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
 
     def results(self, unit: Any, reply: list[Any]) -> list[Any]:
         """What the run yielded."""
@@ -336,26 +437,47 @@ class RunsJob(TasksJob):
 class StreamsJob(TasksJob):
     """Streams, each held by one worker: one for all, one per part, or one per copy."""
 
-    def __init__(self, calls: Calls, streams: int, count: int | None, careful: bool) -> None:
-        super().__init__(Streams(calls), careful)
-        self._streams = streams
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        split: Sequence[Where],
+        streams: int,
+        count: int | None,
+        seed: int,
+        careful: bool,
+        ordered: bool,
+    ) -> None:
+        super().__init__(Streams(function, arguments, split, seed), careful)
+        self._ordered = ordered
         self._bounds: list[tuple[int, int] | None] = [None] * streams
         if count is not None:
             self._bounds = [(count * s // streams, count * (s + 1) // streams) for s in range(streams)]
-        self._ended: set[int] = set()
+        # Of the epoch being opened: the streams that have not ended as far as is known, and by stream, the items asked
+        # for and the replies to come.
+        self._opening = -1
+        self._living: list[int] = []
+        self._asked: list[int] = []
+        self._awaited: list[int] = []
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
-        """(epoch, stream, item, bounds): one item of each stream in turn, until all are known to have ended."""
+        """(epoch, stream, item, bounds), until all streams are known to have ended."""
         del workers
+        streams = range(len(self._bounds))
         for epoch in self._epochs(epochs):
-            self._ended = set()
-            for item in itertools.count():
-                living = [stream for stream in range(self._streams) if stream not in self._ended]
-                if not living:
-                    break
-                for stream in living:
-                    if stream not in self._ended:
-                        yield epoch, stream, item, self._bounds[stream]
+            before = self.samples
+            self._opening, self._living = epoch, list(streams)
+            self._asked, self._awaited = [0 for _ in streams], [0 for _ in streams]
+            # In turn, or of the stream from which the least is awaited, which is the fastest.
+            load = self._asked if self._ordered else self._awaited
+            while self._living:
+                stream = min(self._living, key=load.__getitem__)
+                item = self._asked[stream]
+                self._asked[stream] += 1
+                self._awaited[stream] += 1
+                yield epoch, stream, item, self._bounds[stream]
+            if self.samples == before:
+                return  # what yields nothing would not do so for ever
 
     def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
         """The unit as it is."""
@@ -366,13 +488,17 @@ class StreamsJob(TasksJob):
         return int(unit[1])
 
     def slots(self, workers: int) -> int:
-        """Two for each stream, one that the consumer holds and one that waits."""
-        return 2 + 2 * self._streams
+        """Two for each stream, and one that the consumer holds: few, so that their memory stays in the caches."""
+        return 2 + 2 * len(self._bounds)
 
     def results(self, unit: Any, reply: Any) -> list[Any]:
         """The item, or nothing at the stream's end."""
+        epoch, stream, _, _ = unit
+        if epoch == self._opening:  # replies that run on past the end belong to the epoch before
+            self._awaited[stream] -= 1
+            if reply is End and stream in self._living:
+                self._living.remove(stream)
         if reply is End:
-            self._ended.add(unit[1])
             return []
         self.samples += 1
         return [reply]

@@ -6,9 +6,7 @@ same objects are called in the consumer.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import random
 import struct
 import sys
 import traceback
@@ -19,10 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+    Arguments = tuple[tuple[Any, ...], dict[str, Any]]
     Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
+    Note = Callable[[int], None]  # says which item is in hand
 
 Where = tuple[str, object]
 """An argument of a call: ("args", position) or ("kwargs", name)."""
+
+# What user code raises that concerns one piece of work.  An interrupt is for the consumer.
+_RAISED = (Exception, SystemExit)
 
 
 class Failed(Exception):
@@ -41,10 +44,18 @@ def failure(error: BaseException) -> Failure:
         what, error = error.what, error.cause
     text = "".join(traceback.format_exception(error))
     try:
-        payload.frame(error)
+        payload.copied(error)  # many an exception class can be pickled, but not made from what was pickled
     except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(said(error))
     return what, error, text
+
+
+def said(error: BaseException) -> str:
+    """An exception in one line."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 class End:
@@ -53,6 +64,8 @@ class End:
 
 def seed_everything(*numbers: int) -> None:
     """Seed `random`, and `numpy.random` where it is loaded, from a tuple of whole numbers."""
+    import random
+
     packed = struct.pack(f"<{len(numbers)}Q", *(number % 2**64 for number in numbers))
     seed = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
     random.seed(seed)
@@ -61,203 +74,314 @@ def seed_everything(*numbers: int) -> None:
         numpy_random.seed(seed % 2**32)
 
 
-@contextlib.contextmanager
-def unseeded() -> Iterator[None]:
-    """Put the state of the random generators back at the end."""
-    numpy_random = sys.modules.get("numpy.random")
-    state, numpy_state = random.getstate(), None if numpy_random is None else numpy_random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        if numpy_random is not None:
-            numpy_random.set_state(numpy_state)
-
-
 def random_state() -> tuple[Any, ...]:
-    """State of the generators that `seed_everything` seeds, to be compared."""
+    """State of the generators that `seed_everything` seeds, to be compared.
+
+    A module that nobody has loaded cannot have been drawn from, and asking it costs more than a small unit of work.
+    """
+    python, numpy_random = sys.modules.get("random"), sys.modules.get("numpy.random")
+    state = None if numpy_random is None else numpy_random.get_state()
+    return (
+        None if python is None else python.getstate(),
+        None if state is None else (state[1].tobytes(), *state[2:]),
+    )
+
+
+class RandomAside:
+    """Keep the random state of work apart from that of the process which it is done in, over several pieces of it."""
+
+    def __init__(self) -> None:
+        self._ours: tuple[Any, Any] | None = None
+        self._theirs: tuple[Any, Any] | None = None
+
+    def __enter__(self) -> None:
+        self._theirs = _random_states()
+        if self._ours is not None:
+            _set_random_states(self._ours)
+
+    def __exit__(self, *exception: object) -> None:
+        self._ours = _random_states()
+        if self._theirs is not None:
+            _set_random_states(self._theirs)
+
+
+def _random_states() -> tuple[Any, Any]:
+    import random
+
+    numpy_random = sys.modules.get("numpy.random")
+    return random.getstate(), None if numpy_random is None else numpy_random.get_state()
+
+
+def _set_random_states(states: tuple[Any, Any]) -> None:
+    import random
+
+    random.setstate(states[0])
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is None:
-        return random.getstate(), None
-    state = numpy_random.get_state()
-    return random.getstate(), (state[1].tobytes(), *state[2:])
+        return
+    if states[1] is None:
+        numpy_random.seed()
+    else:
+        numpy_random.set_state(states[1])
 
 
 def name_of(function: object) -> str:
     """What messages call a function."""
-    return str(getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__)
+    function = getattr(function, "func", function)  # a functools.partial is called what it calls
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    return str(name or type(function).__name__)
 
 
-class MapChunk:
+class Work:
+    """What all work has; calling it with a unit gives the reply."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, unit: Any, note: Note | None) -> Any:
+        """Do a unit; `note`, where given, is told which item is in hand."""
+        raise NotImplementedError
+
+    def name(self) -> str:
+        """What messages call this work."""
+        return name_of(self.function)
+
+    def arguments(self) -> Arguments | None:
+        """What travels beside this object, for `attach` on the other side."""
+        return None
+
+    def attach(self, arguments: Callable[[], Any]) -> None:
+        """Remember how to get the arguments; each call gives fresh ones."""
+
+    def sendable(self, unit: Any, reply: Any) -> Any:
+        """Make a reply that could not be pickled one that can; raises where there is none."""
+        del unit
+        raise payload.UnpicklableError(payload.refusal(reply))
+
+    def close(self) -> None:
+        """End what is still going on."""
+
+
+class MapChunk(Work):
     """Apply a function to the items of a chunk.
 
-    A unit is (index of the first item, items, offsets to leave out); the reply is (results, failures by offset), or,
-    with a collate function, ([batch] or [], failures by offset).
+    A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset),
+    or, with a collate function, ([batch] or [], failures by offset).
 
-    Each item that draws random numbers is given its own seed, (seed, index), so that results do not depend on how
-    items fall into chunks.  Seeding costs more than many a function, so it begins when a chunk is seen to have drawn
-    numbers, and that chunk is done again.
+    Each item that draws random numbers is given its own seed, (seed, epoch, index), so that results do not depend on
+    how items fall into chunks.  Seeding costs more than many a function, so it begins when a chunk is seen to have
+    drawn numbers, and that chunk is done again.
     """
 
     def __init__(
-        self, function: Callable[[Any], Any], collate: Callable[[list[Any]], Any] | None, seed: int, stop: bool
+        self,
+        function: Callable[[Any], Any],
+        collate: Callable[[list[Any]], Any] | None,
+        seed: int,
+        on_error: str,
     ) -> None:
-        self._function = function
+        super().__init__(function)
         self._collate = collate
         self._seed = seed
-        self._stop = stop  # at the first failure
+        self._stop = on_error == "raise"  # at the first failure
+        self._replace = on_error == "replace"
         self._seeding = False
 
-    def __call__(self, unit: tuple[int, list[Any], list[int]], note: Callable[[int], None] | None) -> Any:
-        first, items, without = unit
+    def __call__(self, unit: tuple[int, int, list[Any], list[int]], note: Note | None) -> Any:
+        """Map a chunk."""
         if not self._seeding:
             before = random_state()
-            reply = self._map(first, items, without, note)
+            reply = self._reply(*unit, note)
             if random_state() == before:
-                return self._collated(first, reply)
+                return reply
             self._seeding = True
-        return self._collated(first, self._map(first, items, without, note))
+        return self._reply(*unit, note)
+
+    def _reply(self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None) -> Any:
+        results, failures = self._map(epoch, first, items, without, note)
+        if self._collate is None:
+            return results, failures
+        if not results or (self._stop and (failures or without)):
+            return [], failures
+        if self._seeding:
+            seed_everything(self._seed, epoch, first, len(items))
+        try:
+            return [self._collate(results)], failures
+        except Exception as error:
+            raise Failed(f"collating the batch that begins with item {first}", error) from error
 
     def _map(
-        self, first: int, items: list[Any], without: list[int], note: Callable[[int], None] | None
+        self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None
     ) -> tuple[list[Any], dict[int, Failure]]:
-        function, seeding = self._function, self._seeding
+        function = self.function
         results: list[Any] = []
         failures: dict[int, Failure] = {}
-        if not (seeding or without or note):
+        done = 0
+        if not (self._seeding or without or note):
             try:
                 for item in items:
                     results.append(function(item))  # noqa: PERF401  what came before a failure is kept
                 return results, failures
-            except Exception as error:
-                failures[len(results)] = failure(error)
-                if self._stop:
-                    return results, failures
-        done = len(results) + len(failures)
+            except _RAISED as error:
+                done = len(results)
+                failures[done] = failure(error)
         for offset in range(done, len(items)):
-            if offset in without:
-                continue
-            if note is not None:
-                note(offset)
-            if seeding:
-                seed_everything(self._seed, first + offset)
-            try:
-                results.append(function(items[offset]))
-            except Exception as error:
-                failures[offset] = failure(error)
-                if self._stop:
-                    break
+            if offset not in failures and offset not in without:
+                if note is not None:
+                    note(offset)
+                if self._seeding:
+                    seed_everything(self._seed, epoch, first + offset)
+                try:
+                    results.append(function(items[offset]))
+                    continue
+                except _RAISED as error:
+                    failures[offset] = failure(error)
+            if self._stop:
+                break
+            if self._replace:
+                results.append(None)
         return results, failures
 
-    def _collated(self, first: int, reply: tuple[list[Any], dict[int, Failure]]) -> Any:
+    def sendable(self, unit: tuple[int, int, list[Any], list[int]], reply: Any) -> Any:
+        """Make failures of the results that cannot be pickled."""
+        _, first, items, without = unit
         results, failures = reply
-        if self._collate is not None and not (failures and self._stop):
+        if self._collate is not None:
+            what = f"sending the batch that begins with item {first}"
+            raise Failed(what, payload.UnpicklableError(payload.refusal(results[0])))
+        offsets = [o for o in range(len(items)) if self._replace or (o not in failures and o not in without)]
+        kept: list[Any] = []
+        for offset, result in zip(offsets, results, strict=False):
             try:
-                return ([self._collate(results)] if results else []), failures
-            except Exception as error:
-                raise Failed(f"collating the batch that begins with item {first}", error) from error
-        return reply
+                payload.frame(result)
+            except payload.UnpicklableError:
+                failures[offset] = failure(payload.UnpicklableError(payload.refusal(result)))
+                if self._stop:
+                    break
+                if self._replace:
+                    kept.append(None)
+            else:
+                kept.append(result)
+        return kept, failures
 
-    def describe(self) -> str:
-        """What messages call this work."""
-        return name_of(self._function)
 
+class Calls(Work):
+    """A generator function with its arguments, to be called again and again."""
 
-class Calls:
-    """A generator function with its arguments, to be called on parts of some of them."""
-
-    def __init__(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], split: Sequence[Where], seed: int
-    ) -> None:
-        self._function = function
-        self._args = args
-        self._kwargs = kwargs
-        self._split = split
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, seed: int) -> None:
+        super().__init__(function)
+        self._arguments: Callable[[], Arguments] = lambda: arguments
         self._seed = seed
 
-    def start(self, bounds: tuple[int, int] | None, *key: int) -> Iterator[Any]:
-        """Call the function on a part of the split arguments, with seeds from (seed, *key)."""
-        args, kwargs = list(self._args), dict(self._kwargs)
-        if bounds is not None:
-            for kind, where in self._split:
-                target: Any = args if kind == "args" else kwargs
-                target[where] = target[where][slice(*bounds)]
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arguments": None}
+
+    def arguments(self) -> Arguments:
+        """Arguments of the call."""
+        return self._arguments()
+
+    def attach(self, arguments: Callable[[], Arguments]) -> None:
+        """Take the arguments from here."""
+        self._arguments = arguments
+
+    def start(self, arguments: Arguments, split: Sequence[Where], parts: Sequence[Any], *key: int) -> Iterator[Any]:
+        """Call the function, with parts in place of the split arguments and seeds from (seed, *key)."""
+        import numpy.random  # noqa: F401  loaded late, inside the generator, it would not be seeded
+
+        args, kwargs = list(arguments[0]), dict(arguments[1])
+        for (kind, where), part in zip(split, parts, strict=True):
+            target: Any = args if kind == "args" else kwargs
+            target[where] = part
         seed_everything(self._seed, *key)
-        result = self._function(*args, **kwargs)
+        result = self.function(*args, **kwargs)
         try:
             return iter(result)
         except TypeError:
             raise TypeError(
-                f"{name_of(self._function)} returned {type(result).__name__}, which cannot be iterated; "
+                f"{self.name()} returned {type(result).__name__}, which cannot be iterated; "
                 f"parallel() wants a generator function, map() a function of one item"
             ) from None
 
-    def describe(self) -> str:
-        """What messages call this work."""
-        return name_of(self._function)
+
+def argument(arguments: Arguments, where: Where) -> Any:
+    """One argument of a call."""
+    args, kwargs = arguments
+    key: Any = where[1]
+    return args[key] if where[0] == "args" else kwargs[key]
 
 
-class Runs:
-    """Call a generator function on one part, and collect what it yields.  A unit is (epoch, run, bounds)."""
+class Runs(Calls):
+    """Call a generator function on one part, and collect what it yields.  A unit is (epoch, run, parts).
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-    def __call__(self, unit: tuple[int, int, tuple[int, int]], note: Callable[[int], None] | None) -> list[Any]:
-        epoch, run, bounds = unit
-        del note
-        return list(self._calls.start(bounds, epoch, run))
-
-    def describe(self) -> str:
-        """What messages call this work."""
-        return self._calls.describe()
-
-
-class Streams:
-    """Step generators: a unit is (epoch, stream, item, bounds) and asks for that item of the stream, or its end.
-
-    A worker holds one stream.  If it is asked for an item further on, because the worker that held the stream before
-    has died, it starts the generator again and drops what has been delivered.
+    Parts come with the unit, so that workers need not hold what is cut; the other arguments are loaded once.
     """
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-        self._held: dict[int, tuple[int, int, Iterator[Any] | None]] = {}  # stream: epoch, next item, generator
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
+        super().__init__(function, arguments, seed)
+        self._split = split
+        self._others: Arguments | None = None
 
-    def __call__(self, unit: tuple[int, int, int, tuple[int, int] | None], note: Callable[[int], None] | None) -> Any:
-        epoch, stream, item, bounds = unit
+    def arguments(self) -> Arguments:
+        """Arguments of the call, less those that are cut."""
+        args, kwargs = super().arguments()
+        cut = set(self._split)
+        return (
+            tuple(None if ("args", position) in cut else value for position, value in enumerate(args)),
+            {name: None if ("kwargs", name) in cut else value for name, value in kwargs.items()},
+        )
+
+    def __call__(self, unit: tuple[int, int, list[Any]], note: Note | None) -> list[Any]:
+        """Do a run."""
+        epoch, run, parts = unit
         del note
-        at_epoch, position, generator = self._held.get(stream, (-1, 0, None))
-        if at_epoch != epoch or position > item:
-            self.drop(stream)
-            position, generator = 0, self._calls.start(bounds, epoch, stream)
-        try:
-            while generator is not None:
-                value = next(generator)
-                position += 1
-                if position > item:
-                    self._held[stream] = (epoch, position, generator)
-                    return value
-        except StopIteration:
-            pass
-        except BaseException:
-            self._held[stream] = (epoch, item, None)
-            raise
-        self._held[stream] = (epoch, item, None)
+        if self._others is None:
+            self._others = self._arguments()
+        return list(self.start(self._others, self._split, parts, epoch, run))
+
+
+class Streams(Calls):
+    """Step a generator: a unit is (epoch, stream, item, bounds) and asks for that item of the stream, or its end.
+
+    A worker holds one stream.  If it is asked for an item further on, because the worker that held the stream before
+    has died, it starts the generator again and drops what has been delivered.  Each call sees its arguments as they
+    were sent, whatever the call before has done to them.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
+        super().__init__(function, arguments, seed)
+        self._split = split
+        self._epoch = -1
+        self._position = 0
+        self._generator: Iterator[Any] | None = None
+
+    def __call__(self, unit: tuple[int, int, int, tuple[int, int] | None], note: Note | None) -> Any:
+        """Make an item."""
+        epoch, stream, item, bounds = unit
+        if self._epoch != epoch or item == 0 or self._position > item:
+            self.close()
+            arguments = self._arguments()
+            parts = [] if bounds is None else [argument(arguments, where)[slice(*bounds)] for where in self._split]
+            self._generator = self.start(arguments, self._split, parts, epoch, stream)
+            self._epoch, self._position = epoch, 0
+        generator, self._generator = self._generator, None  # one that raises is not asked again
+        if generator is None:
+            return End
+        for value in generator:
+            self._position += 1
+            if self._position > item:
+                self._generator = generator
+                return value
+            del value
+            if note is not None:  # the limit of time is for one item
+                note(0)
         return End
 
-    def drop(self, stream: int) -> None:
-        """Close a stream's generator, so that its finally clauses run."""
-        held = self._held.pop(stream, None)
-        close = getattr(held[2], "close", None) if held else None
-        if close is not None:
-            close()
-
     def close(self) -> None:
-        """Close all generators."""
-        for stream in list(self._held):
-            self.drop(stream)
-
-    def describe(self) -> str:
-        """What messages call this work."""
-        return self._calls.describe()
+        """Close the generator, so that its finally clauses run."""
+        generator, self._generator, self._epoch = self._generator, None, -1
+        close = getattr(generator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:  # nobody is there to be told but standard error
+                traceback.print_exc()

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
     from fastfeed._native import Sample, Worker
 
+    # (path, fd, device, inode, offset, stride, end) as in columns.Place, bytes of a row, beginning in a slot
+    Located = tuple[tuple[str, int, int, int, int, int, int], int, int]
     Step = Callable[["Worker | Sample", int], None]
 
 # Where the crew puts a worker's descriptors.
 RING_FD, WORK_FD, READY_FD, CONSUMER_FD, SPEC_FD, TABLE_FD = range(3, 9)
+
+_MADV_RANDOM = 1
+# Rows of a file are read from this size on: a page, for which a call costs about what the copy does.
+_READ_BYTES = 4096
 
 
 class RowFailed(Exception):
@@ -67,14 +73,60 @@ def finisher(spec: dict[str, Any]) -> Step:
     return finish
 
 
+def gather_of(spec: dict[str, Any], open_file: Callable[[str, int, int, int], int]) -> _native.Gather:
+    """Return what picks rows of columns that lie in files; `open_file` is given a path, fd, device and inode.
+
+    Large rows of a file are read: that brings in all of a row at once, and a file that has shrunk is an error and not
+    a signal.  Small rows, and those of the memfd, are mapped: a call for each would cost more than the row.  The kernel
+    is told of a shuffled order, or it would read far more around each row than the row.
+    """
+    columns: list[Located] = spec["columns"]
+    gather = _native.Gather(spec["samples"], len(columns))
+    mappings: dict[int, _native.Mapping] = {}
+    for (path, its_fd, device, inode, offset, stride, end), row_bytes, slot_at in columns:
+        fd = open_file(path, its_fd, device, inode)
+        if path and row_bytes >= _READ_BYTES:
+            if spec["shuffle"]:
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+            gather.add(None, fd, offset, stride, row_bytes, slot_at)
+            continue
+        if fd not in mappings:
+            size = end if path else os.fstat(fd).st_size
+            mappings[fd] = _native.Mapping(fd, size, False)
+            if path and spec["shuffle"]:
+                mappings[fd].advise(0, size, _MADV_RANDOM)
+        gather.add(mappings[fd], fd if path else -1, offset, stride, row_bytes, slot_at)
+    return gather
+
+
+def open_again(path: str, fd: int, device: int, inode: int) -> int:
+    """Open a file of the consumer's: by its path or, where that names another file by now, by the consumer's fd."""
+    if not path:
+        return TABLE_FD
+    for place in (path, f"/proc/{os.getppid()}/fd/{fd}"):
+        try:
+            found = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        status = os.fstat(found)
+        if (status.st_dev, status.st_ino) == (device, inode):
+            return found
+        os.close(found)
+    raise FileNotFoundError(f"{path} has been removed or replaced since the feed was made: make a new feed")
+
+
 def main() -> None:
-    """Run an image worker; argv holds its number."""
+    """Run a worker that makes rows, of images or of columns; argv holds its number."""
     number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
     spec = marshal.loads(os.pread(SPEC_FD, os.fstat(SPEC_FD).st_size, 0))
+    ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
+    if "columns" in spec:
+        gather = gather_of(spec, open_again)
+        _native.GatherWorker(ring, gather, number, WORK_FD, READY_FD).run()
+        return
     known = set(sys.path)
     sys.path.extend(entry for entry in spec["sys_path"] if entry not in known)
-    ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     table = _native.Mapping(TABLE_FD, os.fstat(TABLE_FD).st_size, False)
     worker = _native.Worker(ring, table, spec["plan"], spec["store"], spec["seed"], number, WORK_FD, READY_FD)
     finish = finisher(spec)

@@ -22,7 +22,7 @@ LAYERS = [
     ["crew"],
     ["ring", "function_worker"],
     ["work", "worker"],
-    ["collate", "payload", "source", "stats", "transforms", "decode"],
+    ["collate", "columns", "payload", "source", "stats", "transforms", "decode"],
     ["labels", "listing", "schedule"],
     ["options", "machine", "memory"],
     ["errors"],

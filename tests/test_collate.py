@@ -1,0 +1,327 @@
+"""collate and pad: items into batches, and what is said when items do not go together."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict, namedtuple
+from dataclasses import FrozenInstanceError, dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastfeed.collate import Pad, collate, pad
+from fastfeed.errors import ConfigError
+
+Point = namedtuple("Point", "x y")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    image: Any
+    text: Any
+
+
+@dataclass
+class Checked:
+    value: Any
+    twice: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.value = float(self.value)
+        self.twice = 2 * self.value
+
+
+def same(have: object, expected: NDArray[Any]) -> None:
+    assert isinstance(have, np.ndarray)
+    assert have.dtype == expected.dtype
+    assert have.shape == expected.shape
+    np.testing.assert_array_equal(have, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "int64", "bool", "complex64", "datetime64[s]", "O"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3), (2, 3, 4)])
+def test_arrays_of_one_shape_are_stacked(dtype: str, shape: tuple[int, ...]) -> None:
+    arrays = [np.full(shape, number).astype(dtype) for number in range(3)]
+    same(collate(arrays), np.stack(arrays))
+
+
+def test_arrays_of_any_memory_order_are_stacked_by_value() -> None:
+    array = np.arange(24.0).reshape(2, 3, 4)
+    same(collate([array.transpose(2, 0, 1), np.asfortranarray(array.transpose(2, 0, 1))])[1], array.transpose(2, 0, 1))
+
+
+def test_structured_arrays_are_stacked() -> None:
+    kind = np.dtype([("id", "i4"), ("name", "U3")])
+    same(collate([np.array([(1, "a")], kind), np.array([(2, "b")], kind)]), np.array([[(1, "a")], [(2, "b")]], kind))
+
+
+def test_string_arrays_take_the_longest() -> None:
+    same(collate([np.array(["a"]), np.array(["long"])]), np.array([["a"], ["long"]]))
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([1, 2, 3], np.array([1, 2, 3], np.int64)),
+        ([1.5, 2], np.array([1.5, 2.0])),
+        ([True, False], np.array([True, False])),
+        ([1j, 2], np.array([1j, 2])),
+        ([np.float32(1), np.float32(2)], np.array([1, 2], np.float32)),
+        ([np.uint8(1)], np.array([1], np.uint8)),
+        ([np.bool_(True)], np.array([True])),
+    ],
+)
+def test_numbers_become_an_array(items: list[Any], expected: NDArray[Any]) -> None:
+    same(collate(items), expected)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["a", "b"],
+        [b"a", b"bc"],
+        [None, None],
+        ["a", None, b"c"],
+        [[1, 2], [3]],
+        [{1}, {2}],
+        [Decimal(1), Decimal(2)],
+        [2**70, 1],
+        [2**63, -1],
+        [np.str_("a"), np.str_("b")],
+        [int, str],
+        [Pair, Point],
+    ],
+)
+def test_what_is_no_number_stays_in_a_list(items: list[Any]) -> None:
+    batch = collate(items)
+    assert type(batch) is list
+    assert batch == items
+    assert batch is not items
+
+
+def test_masked_arrays_keep_their_masks() -> None:
+    masked = np.ma.masked_array([1, 2], [True, False])
+    batch = collate([masked, masked])
+    assert [item.mask.tolist() for item in batch] == [[True, False]] * 2
+
+
+def test_structures_are_collated_member_by_member() -> None:
+    items = [
+        (np.full(2, k, np.float32), {"label": k, "name": f"n{k}", "at": Point(k, [k])}, Pair(k / 2, None))
+        for k in range(3)
+    ]
+    images, rest, pair = collate(items)
+    same(images, np.array([[0, 0], [1, 1], [2, 2]], np.float32))
+    assert list(rest) == ["label", "name", "at"]
+    same(rest["label"], np.arange(3))
+    assert rest["name"] == ["n0", "n1", "n2"]
+    assert type(rest["at"]) is Point
+    same(rest["at"].x, np.arange(3))
+    assert rest["at"].y == [[0], [1], [2]]
+    assert type(pair) is Pair
+    same(pair.image, np.array([0.0, 0.5, 1.0]))
+    assert pair.text == [None] * 3
+
+
+def test_a_tuple_stays_a_tuple_and_an_empty_one_empty() -> None:
+    assert type(collate([(1, "a"), (2, "b")])) is tuple
+    assert collate([(), ()]) == ()
+    assert collate([{}, {}]) == {}
+
+
+def test_a_dataclass_is_not_constructed_again() -> None:
+    batch = collate([Checked(1), Checked(2)])
+    same(batch.value, np.array([1.0, 2.0]))
+    same(batch.twice, np.array([2.0, 4.0]))
+
+
+def test_dicts_may_have_their_keys_in_any_order() -> None:
+    batch = collate([{"a": 1, "b": 2}, OrderedDict(b=4, a=3)])
+    assert list(batch) == ["a", "b"]
+    same(batch["a"], np.array([1, 3]))
+    same(batch["b"], np.array([2, 4]))
+
+
+def test_a_batch_of_one_item() -> None:
+    same(collate([np.zeros((2, 2))]), np.zeros((1, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ([np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((2, 4))], r"item 2 has shape \(2, 4\), item 0 has \(2, 3\)"),
+        ([np.zeros(2), np.zeros(2, np.float32)], r"item 1 has dtype float32, item 0 has float64"),
+        ([np.zeros(2), 5], r"item 1 is a number \(5\), item 0 is an array of shape \(2,\)"),
+        ([1, None], r"item 1 is None, item 0 is a number \(1\)"),
+        ([1, "x"], r"item 1 is of type str, item 0 is a number \(1\)"),
+        ([(1, 2), (1, 2, 3)], r"item 1 has 3 members, item 0 has 2"),
+        ([(1, 2), 3], r"item 1 is a number \(3\), item 0 is of type tuple"),
+        ([3, (1, 2)], r"item 1 is a tuple, item 0 is a int"),
+        ([Point(1, 2), (1, 2)], r"item 1 is of type tuple, item 0 is of type Point"),
+        ([(1, 2), Point(1, 2)], r"item 1 is of type Point, item 0 is of type tuple"),
+        ([{"a": 1}, {"a": 1, "b": 2}], r"item 1 has the keys a, b, item 0 has a"),
+        ([{"a": 1}, [1]], r"item 1 is of type list, item 0 is of type dict"),
+        ([Pair(1, 2), Checked(1)], r"item 1 is of type Checked, item 0 is of type Pair"),
+        ([{"x": (1, np.zeros(2))}, {"x": (1, np.zeros(3))}], r"item 1 at \['x'\]\[1\] has shape \(3,\)"),
+        ([Pair(Point(1, 2), 0), Pair(Point(1, None), 0)], r"item 1 at \.image\.y is None"),
+    ],
+)
+def test_items_that_differ_are_named_with_the_remedy(items: list[Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        collate(items)
+    assert "ff.pad(...)" in str(caught.value)
+    assert "collate=" in str(caught.value)
+
+
+def test_no_items_make_no_batch() -> None:
+    with pytest.raises(ConfigError, match="no items"):
+        collate([])
+    with pytest.raises(ConfigError, match="no items"):
+        pad()([])
+
+
+def test_arrays_can_be_stacked_where_the_caller_wants_them() -> None:
+    given: list[NDArray[Any]] = []
+
+    def allocate(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        given.append(np.zeros(shape, dtype))
+        return given[-1]
+
+    images, numbers = collate([(np.full((2, 2), k, np.uint8), k) for k in range(3)], allocate=allocate)
+    assert images is given[0]
+    same(images[:, 0, 0], np.arange(3, dtype=np.uint8))
+    same(numbers, np.arange(3))
+    rows = pad(4, dtype="int16")([[1], [2, 3]], allocate=allocate)
+    assert rows is given[1]
+
+
+RAGGED = [[1, 2, 3], [4], [], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [[1, 2, 3], [4, 0, 0], [0, 0, 0], [5, 6, 0]]),
+        ({"side": "left"}, [[1, 2, 3], [0, 0, 4], [0, 0, 0], [0, 5, 6]]),
+        ({"value": -1}, [[1, 2, 3], [4, -1, -1], [-1, -1, -1], [5, 6, -1]]),
+        ({"maxlen": 5}, [[1, 2, 3, 0, 0], [4, 0, 0, 0, 0], [0, 0, 0, 0, 0], [5, 6, 0, 0, 0]]),
+        ({"maxlen": 2}, [[1, 2], [4, 0], [0, 0], [5, 6]]),
+        ({"maxlen": 2, "truncate": "left"}, [[2, 3], [4, 0], [0, 0], [5, 6]]),
+        ({"maxlen": 2, "side": "left"}, [[1, 2], [0, 4], [0, 0], [5, 6]]),
+        ({"maxlen": 2, "side": "left", "truncate": "left"}, [[2, 3], [0, 4], [0, 0], [5, 6]]),
+    ],
+)
+def test_sequences_are_padded_and_truncated(options: dict[str, Any], expected: list[list[int]]) -> None:
+    same(pad(**options)(RAGGED), np.array(expected, np.int64))
+    same(pad(**options)([np.array(row, np.int64) for row in RAGGED]), np.array(expected, np.int64))
+    same(pad(**options, dtype="int32")(RAGGED), np.array(expected, np.int32))
+
+
+@pytest.mark.parametrize(
+    ("items", "value", "dtype"),
+    [
+        ([np.array([1], np.uint8), np.array([1, 2], np.uint8)], 0, np.uint8),
+        ([np.array([1], np.uint8), np.array([1, 2], np.int32)], 0, np.int32),
+        ([np.array([1], np.float32)], 0, np.float32),
+        ([np.array([1], np.float32)], 0.5, np.float32),
+        ([np.array([1], np.float32), []], -1, np.float32),
+        ([[1], [2]], 0.5, np.float64),
+        ([[1], [2.5]], 0, np.float64),
+        ([[True], []], False, np.bool_),
+        ([[True], []], 0, np.int64),
+        ([[], []], 0, np.int64),
+        ([np.array([], np.float32), []], 0, np.float32),
+        ([range(3), [7]], 0, np.int64),
+    ],
+)
+def test_the_dtype_is_the_one_that_holds_sequences_and_value(items: list[Any], value: Any, dtype: type) -> None:
+    assert pad(3, value=value)(items).dtype == dtype
+
+
+def test_strings_are_padded_with_strings() -> None:
+    same(pad(value="")([["a", "bcd"], ["e"]]), np.array([["a", "bcd"], ["e", ""]]))
+    same(pad(value="<pad>")([["a", "b"], ["e"]]), np.array([["a", "b"], ["e", "<pad>"]]))
+    with pytest.raises(ConfigError, match="value=0 does not go with"):
+        pad()([["a"], ["b", "c"]])
+    with pytest.raises(ConfigError, match="value='' does not go with"):
+        pad(value="")([[1], [2, 3]])
+
+
+def test_members_that_are_sequences_are_padded_and_the_others_collated() -> None:
+    items = [
+        {"ids": [1, 2], "image": np.zeros((2, 2)), "label": 1, "name": "a", "pair": ([1.5], np.arange(1))},
+        {"ids": [3], "image": np.ones((2, 2)), "label": 0, "name": "b", "pair": ([2.5, 3.5], np.arange(3))},
+    ]
+    batch = pad(3)(items)
+    same(batch["ids"], np.array([[1, 2, 0], [3, 0, 0]]))
+    same(batch["image"], np.stack([np.zeros((2, 2)), np.ones((2, 2))]))
+    same(batch["label"], np.array([1, 0]))
+    assert batch["name"] == ["a", "b"]
+    same(batch["pair"][0], np.array([[1.5, 0, 0], [2.5, 3.5, 0]]))
+    same(batch["pair"][1], np.array([[0, 0, 0], [0, 1, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "items", "words"),
+    [
+        (pad(), [([1], 2), ([1], None)], r"item 1 at \[1\] is None"),
+        (pad(), [[[1, 2], [3]]], r"item 0 is no flat sequence"),
+        (pad(), [[1], [[1, 2], [3, 4]]], r"item 1 is no flat sequence"),
+        (pad(), [[1], [object()]], r"item 1 is no flat sequence"),
+        (pad(), [[1, None]], r"item 0 is no flat sequence"),
+        (pad(), [[1], 5], r"item 1 is a number"),
+        (pad(dtype="uint8"), [[1], [255, 256]], r"item 1 holds int64 values that uint8 cannot"),
+        (pad(dtype="uint8"), [[1], np.array([-1], np.int32)], r"item 1 holds int32 values that uint8 cannot"),
+        (pad(dtype="int32"), [[1], [0.5]], r"item 1 holds float64 values that int32 cannot"),
+        (pad(value=-1), [np.array([1], np.uint8)], r"value=-1 holds int64 values that uint8 cannot"),
+        (pad(dtype="U2", value=""), [["abc"]], r"item 0 holds <U3 values that <U2 cannot"),
+    ],
+)
+def test_what_cannot_be_padded_is_named(make: Pad, items: list[Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make(items)
+
+
+def test_whole_numbers_may_be_narrowed_where_they_fit() -> None:
+    same(pad(2, dtype="uint8")([[255], np.array([1, 2])]), np.array([[255, 0], [1, 2]], np.uint8))
+    same(pad(2, dtype="float32")([[1], [0.5]]), np.array([[1, 0], [0.5, 0]], np.float32))
+
+
+def test_the_items_are_not_changed() -> None:
+    item = np.array([1, 2, 3])
+    batch = pad(2)([item])
+    batch[:] = 9
+    same(item, np.array([1, 2, 3]))
+
+
+def test_pad_is_a_value() -> None:
+    made = pad(20, value=1, side="left", truncate="left", dtype="int32")
+    assert pickle.loads(pickle.dumps(made)) == made == pad(20, value=1, side="left", truncate="left", dtype=np.int32)
+    assert hash(made) == hash(pad(20, value=1, side="left", truncate="left", dtype=np.int32))
+    with pytest.raises(FrozenInstanceError):
+        made.maxlen = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"maxlen": 0}, "maxlen=0"),
+        ({"maxlen": 2.0}, "maxlen=2.0"),
+        ({"maxlen": True}, "maxlen=True"),
+        ({"side": "post"}, "side='post': pass one of 'left', 'right'"),
+        ({"truncate": None}, "truncate=None: pass one of"),
+        ({"value": None}, "value=None"),
+        ({"value": [0]}, r"value=\[0\]"),
+        ({"dtype": "int33"}, "dtype='int33'"),
+        ({"dtype": object}, "dtype=object"),
+        ({"dtype": "uint8", "value": -1}, "value=-1 holds int64 values that uint8 cannot"),
+        ({"dtype": "int32", "value": 0.5}, "value=0.5 holds float64 values that int32 cannot"),
+        ({"dtype": "U3"}, "value=0 holds int64 values"),
+    ],
+)
+def test_bad_options_are_refused_at_once(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        pad(**options)
