@@ -1,10 +1,11 @@
 # One command each; every one does its own set-up first (.ci/setup says how) and repeats it only where something changed.
 #
-#   make test    the tests                 make bench   fastfeed beside others, and its parts
+#   make test    the tests                 make bench   fastfeed beside what people have today
 #   make check   lint, types, C warnings   make table   what is promised, and what is measured here
 #   make model   the ring's model          make stress  long and random tests
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
-#   make setup   set up and build, only    make clean   remove what was built
+#   make setup   set up and build, only    make suites  the benchmarks of the parts
+#   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
 
@@ -54,10 +55,13 @@ model:
 
 bench: setup
 	$(PY) -m fastfeed bench $(if $(SOURCE),'$(SOURCE)')
-	$(PYTEST) bench
 
 table: setup
 	$(PY) bench/table.py $(if $(SOURCE),'$(SOURCE)')
+	$(PY) bench/table_python.py
+
+suites: setup
+	$(PYTEST) bench
 
 clean:
 	rm -rf build dist *.egg-info fastfeed/_native.*.so .pytest_cache .mypy_cache .ruff_cache .benchmarks
@@ -66,4 +70,4 @@ clean:
 distclean: clean
 	rm -rf .venv
 
-.PHONY: setup build compile test stress debug asan check model bench table clean distclean
+.PHONY: setup build compile test stress debug asan check model bench table suites clean distclean

@@ -4,7 +4,7 @@ Work: 512 files, 24 made photographs over and over (median 500x375, 100 kB), who
 64; an epoch a round.  ``extra_info`` has images/s; compare 1 and N workers within one run.  ``bench/table.py`` has the
 same beside other loaders.
 
-Last figures (4 cores of an Intel Xeon with AVX-512): FIGURES
+Last figures (4 cores of an Intel Xeon with AVX-512): with next to no work 140 us a batch, ordered or not.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Work: slots of 64 rows, one cell a row.  No worker runs, so these are the consum
 together must stay far below the 100 microseconds of CPU time that a batch may cost it.
 ``test_memory`` stands beside ``test_zeroing``, a plain fill of as many bytes: the ring's start is that and no more.
 
-Last figures (one core of an Intel Xeon with AVX-512): FIGURES
+Last figures (one core of an Intel Xeon with AVX-512): opened, withdrawn and freed 1.2 us, looked at 0.2 us, indices
+2.1 us; the memory of 154 MB 77 ms, against 24 ms for private memory in huge pages.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fastfeed.ring import FREE, Ring
+from fastfeed.ring import Ring
 from fastfeed.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -42,9 +43,8 @@ def test_open_and_withdraw(benchmark: BenchmarkFixture, ring: Ring) -> None:
         slot = ring.free()
         assert slot is not None
         ring.open(slot, 0, 0, ROWS)
-        ring.native.withdraw(slot.number)
-        ring.native.release(slot.number, False)
-        slot.state = FREE
+        ring.abandon(slot)
+        ring.sweep()
 
     benchmark(cycle)
 
@@ -73,8 +73,8 @@ def test_memory(benchmark: BenchmarkFixture) -> None:
     def cycle() -> None:
         made = Ring(SLOTS, ROWS, IMAGE_BYTES, 4)
         try:
-            while made.allocate_next() is not None:
-                pass
+            while (slot := made.free()) is not None:  # a slot's memory comes with its first use
+                made.open(slot, 0, 0, ROWS)
         finally:
             made.close()
 
