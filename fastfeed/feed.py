@@ -25,8 +25,8 @@ from typing import Any, Protocol, Self
 from fastfeed import machine
 from fastfeed._native import WAIT_BATCH, WAIT_CELL, WAIT_NOT
 from fastfeed.crew import Crew, Death
-from fastfeed.errors import ConfigError, FeedClosed, SampleError, WorkerError
-from fastfeed.options import Engine
+from fastfeed.errors import FeedClosed, SampleError, WorkerError
+from fastfeed.options import Engine, whole
 from fastfeed.ring import Damaged, Ring, Slot
 from fastfeed.stats import Stats
 
@@ -138,18 +138,16 @@ class Feed:
         n : int, optional
             How many epochs; endless where it is None.
         """
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 0):
-            raise ConfigError(f"repeat(n={n!r}): n must be a whole number of epochs, 0 or more, or None for ever")
-        return self._iterate(n)
+        return self._iterate(
+            None if n is None else whole("n", n, 0, remedy="pass a number of epochs, or None for ever")
+        )
 
     def __len__(self) -> int:
         return self._job.length()
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next ``iter`` be this epoch."""
-        if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
-            raise ConfigError(f"set_epoch({epoch!r}): an epoch is a whole number, 0 or more")
-        self._job.set_epoch(epoch)
+        self._job.set_epoch(whole("epoch", epoch, 0))
 
     def state_dict(self) -> dict[str, Any]:
         """Where the feed stands: everything delivered so far is behind it.  Plain values, a few dozen bytes."""

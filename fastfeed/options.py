@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -9,12 +10,21 @@ from fastfeed._native import MAX_WORKERS
 from fastfeed.errors import ConfigError
 
 
-def whole(name: str, value: object, least: int) -> int:
-    """Return value where it is an int of at least `least`; ConfigError otherwise."""
-    index = getattr(value, "__index__", None)
-    if isinstance(value, bool) or index is None or index() < least:
-        raise ConfigError(f"{name}={value!r}: pass a whole number, {least} or more")
-    return int(index())
+def whole(name: str, value: object, least: int, most: int | None = None, remedy: str | None = None) -> int:
+    """Return an option as an int within ``least .. most``; booleans are not numbers.
+
+    Raises
+    ------
+    ConfigError
+        Naming the option, what it was, and the remedy.
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        raise ConfigError(f"{name}={value!r} does not work: {remedy or f'pass a whole number, {least} or more'}")
+    return number
 
 
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:

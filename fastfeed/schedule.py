@@ -10,13 +10,13 @@ to resume is to go on asking from (epoch, batch).
 
 from __future__ import annotations
 
-import operator
 from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native
 from fastfeed.errors import ConfigError
+from fastfeed.options import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,26 +24,9 @@ if TYPE_CHECKING:
 _MAX_SAMPLES = 2**63 - 1  # indices are int64
 
 
-def _whole_number(name: str, value: object, least: int, most: int, remedy: str) -> int:
-    """Return an option as an int within ``least .. most``; booleans are not numbers.
-
-    Raises
-    ------
-    ConfigError
-        Naming the option, what it was, and the remedy.
-    """
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
-    if number is None or not least <= number <= most:
-        raise ConfigError(f"{name}={value!r} does not work: {remedy}")
-    return number
-
-
 def check_seed(seed: object) -> int:
     """Return a seed as an int of 64 bits, 0 or more; ``ConfigError`` where it is not one."""
-    return _whole_number("seed", seed, 0, 2**64 - 1, "pass a whole number from 0 to 2**64 - 1, or None for a fresh one")
+    return whole("seed", seed, 0, 2**64 - 1, "pass a whole number from 0 to 2**64 - 1, or None for a fresh one")
 
 
 @dataclass(frozen=True)
@@ -94,10 +77,8 @@ class Schedule:
     batches: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        n = _whole_number("n", self.n, 1, _MAX_SAMPLES, "a source needs between 1 and 2**63 - 1 samples")
-        size = _whole_number(
-            "batch_size", self.batch_size, 1, _MAX_SAMPLES, "pass a whole number of samples, at least 1"
-        )
+        n = whole("n", self.n, 1, _MAX_SAMPLES, "a source needs between 1 and 2**63 - 1 samples")
+        size = whole("batch_size", self.batch_size, 1, _MAX_SAMPLES, "pass a whole number of samples, at least 1")
         seed = check_seed(self.seed)
         for name in ("shuffle", "drop_last"):
             if not isinstance(getattr(self, name), bool):
@@ -194,9 +175,9 @@ def _check_shard(shard: object) -> tuple[int, int]:
     if not isinstance(shard, (tuple, list)) or len(shard) != 2:
         raise ConfigError(f"shard={shard!r} does not work: pass (rank, world), such as (0, 4) for the first of four")
     name = f"shard={tuple(shard)!r}: world"
-    world = _whole_number(name, shard[1], 1, _MAX_SAMPLES, "pass the number of shards, at least 1")
+    world = whole(name, shard[1], 1, _MAX_SAMPLES, "pass the number of shards, at least 1")
     remedy = f"ranks count from 0, so pass 0 to {world - 1}"
-    return _whole_number(f"shard={tuple(shard)!r}: rank", shard[0], 0, world - 1, remedy), world
+    return whole(f"shard={tuple(shard)!r}: rank", shard[0], 0, world - 1, remedy), world
 
 
 class Cursor:
