@@ -38,7 +38,10 @@ _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from fastfeed.{} import m
 _GRACE_S = 2.0
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
 _ABOVE = 64
-_ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")
+_ONE_THREAD = (
+    *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")),
+    "OPENCV_FOR_THREADS_NUM",
+)
 _START_DEATHS = 3
 _IDLE_DEATHS = 12
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.05, 2.0
@@ -107,7 +110,7 @@ class Crew:
         # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
         self._poll = select.epoll()
         self._environment = dict(os.environ)
-        self._environment.update((f"{library}_NUM_THREADS", "1") for library in _ONE_THREAD)
+        self._environment.update((name, "1") for name in _ONE_THREAD)
         # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
         self._environment.setdefault("PYTHONHASHSEED", "0")
         try:
@@ -238,8 +241,9 @@ class Crew:
         """
         samples = self._ring.native.totals()[0]
         attached = self._ring.native.is_attached(death.worker)
-        self._start_deaths = 0 if attached else self._start_deaths + 1
-        self._idle_deaths = 0 if samples > self._samples_at_death else self._idle_deaths + 1
+        progress = samples > self._samples_at_death
+        self._start_deaths = 0 if attached or progress else self._start_deaths + 1
+        self._idle_deaths = 0 if progress else self._idle_deaths + 1
         self._samples_at_death = samples
         self._ring.native.forget(death.worker)
         backoff = 0.0

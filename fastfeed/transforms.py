@@ -267,11 +267,11 @@ class RandomAffine(Transform):
         Range of the rotation, clockwise; a number d is (-d, d).
     translate : (float, float), optional
         Largest shift, as fractions of the width and of the height; shifts are whole pixels, either way.
+    scale : (float, float), optional
+        Range of the zoom; above 1 the content grows.
     shear : float, (float, float) or (float, float, float, float), optional
         Range of the shear in degrees, between -90 and 90: a number s is (-s, s) along x; two are the range along x;
         four are the ranges along x and along y.
-    scale : (float, float), optional
-        Range of the zoom; above 1 the content grows.
     filter : {"nearest", "bilinear"}
         How values between pixels are made.
     fill : float or (float, float, float)
@@ -280,8 +280,8 @@ class RandomAffine(Transform):
 
     degrees: float | Sequence[float] = 0
     translate: Sequence[float] | None = None
-    shear: float | Sequence[float] | None = None
     scale: Sequence[float] | None = None
+    shear: float | Sequence[float] | None = None
     filter: str = "bilinear"
     fill: Fill = 0
 

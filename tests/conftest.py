@@ -6,6 +6,7 @@ import contextlib
 import gc
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,9 +15,17 @@ import pytest
 from PIL import Image
 
 
+# A shell that runs the tests in the background lets them ignore interrupts, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _state() -> tuple[set[str], dict[str, str], int]:
     """Children of this process, its descriptors, and how many mappings of ours it has."""
-    children = {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    children: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            children.update((task / "children").read_text().split())
     descriptors = {}
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself

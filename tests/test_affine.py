@@ -17,7 +17,7 @@ CHAINS = {
     "shift": RandomAffine(translate=(0.4, 0.3)),
     "shear": RandomAffine(shear=(-40, 40, -30, 30)),
     "zoom": RandomAffine(scale=(0.3, 3.0), fill=(255, 0, 7)),
-    "all": RandomAffine(30, (0.1, 0.2), (-10, 20), (0.8, 1.2), fill=(10, 200, 90)),
+    "all": RandomAffine(30, (0.1, 0.2), (0.8, 1.2), (-10, 20), fill=(10, 200, 90)),
 }
 
 
@@ -48,7 +48,7 @@ def test_bilinear_agrees_with_the_oracle_within_its_weights_precision(name: str,
 def test_nearest_takes_the_pixel_whose_square_holds_the_point(name: str) -> None:
     image = photo(31, 22)
     before = CHAINS[name]
-    transform = RandomAffine(before.degrees, before.translate, before.shear, before.scale, "nearest", before.fill)
+    transform = RandomAffine(before.degrees, before.translate, before.scale, before.shear, "nearest", before.fill)
     for index in range(8):
         have, want = on_pixels(image, [transform], key=(4, 0, index)), expected(image, transform, (4, 0, index))
         # A point within rounding of the line between two pixels may go to either.
@@ -107,7 +107,7 @@ def test_all_simd_variants_give_the_same_bytes(each_variant: list[str], filter: 
             rows = {}
             for name in each_variant:
                 assert _native.simd_select(name)
-                rows[name] = on_pixels(image, [RandomAffine(40, (0.1, 0.1), 10, (0.7, 1.4), filter)], key=(1, 1, index))
+                rows[name] = on_pixels(image, [RandomAffine(40, (0.1, 0.1), (0.7, 1.4), 10, filter)], key=(1, 1, index))
             for name, row in rows.items():
                 same(row, rows["baseline"]), name
 

@@ -479,7 +479,7 @@ def test_workers_end_with_a_consumer_that_is_killed(photos: Path) -> None:
         "print(*feed._crew.pids, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == -9, done.stderr
     for pid in map(int, done.stdout.split()):
         try:
@@ -503,7 +503,7 @@ def test_an_interrupt_reaches_the_loop_and_leaves_nothing(photos: Path) -> None:
         "    print(len(psutil.Process().children()))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, start_new_session=True
+        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, start_new_session=True, timeout=120
     )
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
@@ -538,7 +538,7 @@ def test_a_feed_works_in_a_thread_and_in_a_daemonic_process(photos: Path) -> Non
         "process = multiprocessing.get_context('fork').Process(target=child, args=(sys.argv[1],), daemon=True)\n"
         "process.start(); process.join()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "[50]\n"
 
 

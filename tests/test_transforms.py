@@ -207,7 +207,7 @@ def test_the_packed_plan_holds_every_field() -> None:
     compiled = compile_plan(
         None,
         [
-            ff.RandomAffine((-5, 6), (0.1, 0.2), (1, 2, 3, 4), (0.5, 2), "nearest", (7, 8, 9)),
+            ff.RandomAffine((-5, 6), (0.1, 0.2), (0.5, 2), (1, 2, 3, 4), "nearest", (7, 8, 9)),
             ff.Resize((3, 5), "contain", "lanczos", (1, 2, 3)),
             ff.ColorJitter(0.25, (0.5, 4), 2, (-0.5, 0.25)),
             ff.Normalize(0.5, (0.5, 1, 2)),
@@ -456,7 +456,7 @@ CHAINS: dict[str, list[Any]] = {
     "everything": [
         *FLIPS,
         ff.RandomResizedCrop((24, 21)),
-        ff.RandomAffine(20, (0.1, 0.1), 5, (0.9, 1.1)),
+        ff.RandomAffine(20, (0.1, 0.1), (0.9, 1.1), 5),
         ff.ColorJitter(0.3, 0.3, 0.3),
         ff.CenterCrop((20, 18)),
         *FLIPS,

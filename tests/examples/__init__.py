@@ -1,0 +1,1 @@
+"""Generators as people write them, each unchanged above the line, and what fastfeed makes of it below."""
