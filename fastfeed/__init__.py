@@ -108,6 +108,9 @@ class _Package(ModuleType):
         if name not in _HOMES or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # a user's function that refers to this module is sent to workers
+        return __import__, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 

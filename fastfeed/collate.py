@@ -305,7 +305,7 @@ def _words(value: object) -> str:
 
 
 def _differ(where: str, number: int, has: str, expected: str) -> ConfigError:
-    return ConfigError(f"collate: {_name(number, where)} {has}, item 0 {_verb(has)}{expected}: {_REMEDY}")
+    return ConfigError(f"collate: in this batch {_name(number, where)} {has}, item 0 {_verb(has)}{expected}: {_REMEDY}")
 
 
 def _verb(has: str) -> str:

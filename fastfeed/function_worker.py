@@ -119,17 +119,17 @@ def main() -> None:
         code = 0
         try:
             if work is None:
-                used, code = payload.write(broken, reserve), _native.E_PYTHON
+                used, code = payload.write(broken, reserve, home=True), _native.E_PYTHON
             else:
                 careful, unit, items = payload.read_copied(worker.payload(worker.used()))
                 reply = None if unit is None else work(unit, worker.note if careful else note)
                 try:
-                    used = payload.write(reply, reserve)
+                    used = payload.write(reply, reserve, home=True)
                 except payload.UnpicklableError:
-                    used = payload.write(work.sendable(unit, reply), reserve)
+                    used = payload.write(work.sendable(unit, reply), reserve, home=True)
                 del reply, unit
         except BaseException as error:
-            used, code = payload.write(failure(error), reserve), _native.E_PYTHON
+            used, code = payload.write(failure(error), reserve, home=True), _native.E_PYTHON
         worker.reply(used, code, items)
     if work is not None:
         work.close()

@@ -35,7 +35,7 @@ def map(
         Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  After a worker's
         death, and once in a worker if it draws random numbers, it may be called again with the same item.
     iterable : iterable
-        Read in this process, and no further than what is in flight.
+        Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.
     batch_size : int, optional
         Collate so many results into one batch: arrays of one shape become one array, numbers an array, tuples and
         dicts go by position and key, anything else a list.

@@ -72,6 +72,14 @@ def parallel(
     When a worker dies, its stream is started again with the same arguments and seed, and the items already delivered
     are dropped.  A generator that is not deterministic (time, network, its own entropy) may then repeat or leave out
     some of what it would have yielded.
+
+    Arguments go to the workers when the feed is first iterated: arrays once for all of them, shared until somebody
+    writes to them.  A stream sees them as they were, whatever it did to them the epoch before.  Runs are sent their
+    parts one by one, and share the other arguments with those before them on the same worker.  With num_workers=0 the
+    function gets the very objects that you passed, as in a plain call.
+
+    A generator that is left before its end is closed, so that its ``finally`` clauses run, when the next iteration
+    begins or the feed is closed.
     """
     options: dict[str, Any] = {"num_workers": num_workers, "ordered": ordered, "prefetch": prefetch, "timeout": timeout}
     engine = Engine(**options)

@@ -8,7 +8,7 @@ keep whatever owns that memory alive.
 
 from __future__ import annotations
 
-import functools
+import copyreg
 import io
 import pickle
 import struct
@@ -28,11 +28,12 @@ class UnpicklableError(TypeError):
     """A value that no pickler takes; the text names its type."""
 
 
-def frame(value: Any, by_value: bool = False) -> tuple[int, list[tuple[int, Any]]]:
+def frame(value: Any, by_value: bool = False, home: bool = False) -> tuple[int, list[tuple[int, Any]]]:
     """Lay a value out: the size of its frame, and (offset, bytes-like) pieces to be copied there.
 
     Functions and classes that the other side cannot import go by value: those of ``__main__``, those that no name
-    leads to, and with `by_value` all that cloudpickle thinks so of.
+    leads to, and with `by_value` all that cloudpickle thinks so of.  With `home` the value goes to where this process
+    has its work from: classes that came from there go by reference.
 
     Raises
     ------
@@ -43,12 +44,12 @@ def frame(value: Any, by_value: bool = False) -> tuple[int, list[tuple[int, Any]
     pickled = b""
     if not by_value:
         try:
-            pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
+            pickled = _by_name(value, buffers)
         except Exception:  # whatever a reducer raises; cloudpickle may know better, and its error is the one to show
             by_value = True
     if by_value or b"__main__" in pickled:
         buffers.clear()
-        pickled = _by_value(value, buffers)
+        pickled = _by_value(value, buffers, home)
     raw = [buffer.raw() for buffer in buffers]
     head = _HEAD.pack(len(raw), len(pickled)) + b"".join(len(piece).to_bytes(8, "little") for piece in raw)
     pieces: list[tuple[int, Any]] = [(0, head + pickled)]
@@ -60,37 +61,36 @@ def frame(value: Any, by_value: bool = False) -> tuple[int, list[tuple[int, Any]
     return end, pieces
 
 
-def _by_value(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """Pickle functions and classes that cannot be imported by their content."""
+def _by_name(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return pickle.dumps(value, 5, buffer_callback=buffers.append)
     out = io.BytesIO()
-    try:
-        _pickler()(out, 5, buffer_callback=buffers.append).dump(value)
-    except Exception as error:
-        raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
+    pickler = pickle.Pickler(out, 5, buffer_callback=buffers.append)
+    pickler.dispatch_table = _Reducers({numpy.ndarray: _reduce_array})
+    pickler.dump(value)
     return out.getvalue()
 
 
-@functools.cache
-def _pickler() -> Any:
-    import cloudpickle
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        def reducer_override(self, obj: Any) -> Any:
-            # What functools.cache and lru_cache make is pickled by name, which is no help where there is no such name.
-            if type(obj) is _CACHED:
-                home = sys.modules.get(obj.__module__)
-                if obj.__module__ == "__main__" or getattr(home, obj.__qualname__, None) is not obj:
-                    return _cached, (obj.__wrapped__, obj.cache_parameters())
-            return super().reducer_override(obj)
-
-    return Pickler
+class _Reducers(dict[type, "Callable[[Any], Any]"]):
+    def __missing__(self, cls: type) -> Callable[[Any], Any]:
+        return copyreg.dispatch_table[cls]
 
 
-def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
+def _reduce_array(array: Any) -> Any:
+    """Have an array that has gaps or is transposed go out of band too: NumPy copies such a one into the pickle."""
+    if array.flags.forc or array.dtype.hasobject:
+        return array.__reduce_ex__(5)
+    return array.copy("C").__reduce_ex__(5)
 
 
-_CACHED = type(functools.cache(len))
+def _by_value(value: Any, buffers: list[pickle.PickleBuffer], home: bool) -> bytes:
+    from fastfeed import byvalue
+
+    try:
+        return byvalue.dumps(value, buffers, home)
+    except Exception as error:
+        raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
 
 
 def refusal(value: Any) -> str:
@@ -121,9 +121,9 @@ def small(value: Any) -> bytes | None:
     return None if buffers or b"__main__" in pickled else pickled
 
 
-def write(value: Any, reserve: Callable[[int], memoryview]) -> int:
+def write(value: Any, reserve: Callable[[int], memoryview], home: bool = False) -> int:
     """Write a value's frame into the memory that `reserve` returns for its size; the size."""
-    size, pieces = frame(value)
+    size, pieces = frame(value, home=home)
     memory = reserve(size)
     for start, piece in pieces:
         memory[start : start + len(piece)] = piece

@@ -1,0 +1,96 @@
+"""Pickling of functions and classes that the other side cannot import, by their content.
+
+cloudpickle does it, and this adds what it leaves out.  A class that has gone from A to B by value comes back to A as
+the very class it was: only its key travels.  cloudpickle would send its content back, and overwrite the methods and
+attributes of the original with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import sys
+import weakref
+
+import cloudpickle
+
+from fastfeed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pickle
+    from collections.abc import Callable
+    from typing import Any
+
+_HERE = os.urandom(8).hex()
+_CACHED = type(functools.cache(len))
+
+# Classes of this process by the key that they were sent with, and those of other processes by theirs.
+_sent: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
+_sent_keys: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
+_received: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
+_received_keys: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
+_complete: weakref.WeakSet[type] = weakref.WeakSet()
+
+
+def dumps(value: Any, buffers: list[pickle.PickleBuffer], home: bool) -> bytes:
+    """Pickle a value; with `home`, for the process that this one has its classes from."""
+    out = io.BytesIO()
+    pickler = _Pickler(out, 5, buffer_callback=buffers.append)
+    pickler.home = home
+    pickler.dump(value)
+    return out.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    home = False
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type):
+            return self._class(obj)
+        # What functools.cache and lru_cache make is pickled by name, which is no help where there is no such name.
+        if type(obj) is _CACHED:
+            home = sys.modules.get(obj.__module__)
+            if obj.__module__ == "__main__" or getattr(home, obj.__qualname__, None) is not obj:
+                return _cached, (obj.__wrapped__, obj.cache_parameters())
+        return super().reducer_override(obj)
+
+    def _class(self, cls: type) -> Any:
+        if self.home and cls in _received_keys:
+            return _original, (_received_keys[cls],)
+        reduced = super().reducer_override(cls)
+        if reduced is NotImplemented or len(reduced) < 6:
+            return reduced
+        make, args, state, _, _, set_state = reduced
+        slots = cls.__dict__.get("__slots__")
+        if slots is not None and make.__name__ == "_make_skeleton_class":  # which cloudpickle makes a mere attribute of
+            args = (*args[:3], {**args[3], "__slots__": slots}, *args[4:])
+        key = _sent_keys.setdefault(cls, f"{_HERE}-{len(_sent_keys)}-{id(cls)}")
+        _sent[key] = cls
+        return _receive, (key, make, args), (set_state, state), None, None, _set_state
+
+
+def _receive(key: str, make: Callable[..., type], args: tuple[Any, ...]) -> type:
+    cls = _sent.get(key) or _received.get(key)
+    if cls is None:
+        cls = make(*args)
+        _received[key] = cls
+        _received_keys[cls] = key
+    return cls
+
+
+def _set_state(cls: type, state: tuple[Callable[[type, Any], object], Any]) -> None:
+    if cls not in _complete and cls not in _sent_keys:
+        _complete.add(cls)
+        state[0](cls, state[1])
+
+
+def _original(key: str) -> type:
+    try:
+        return _sent[key]
+    except KeyError:
+        raise LookupError("a class of this process, which is no more") from None
+
+
+def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)

@@ -1,0 +1,107 @@
+"""Functions and classes by value: what cloudpickle leaves out, and classes that come home."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import gc
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastfeed
+from fastfeed import byvalue, payload
+
+
+@functools.cache
+def importable(number: int) -> int:
+    return number + 1
+
+
+def test_cached_functions_travel_by_name_where_they_have_one_and_else_by_value() -> None:
+    assert payload.copied(importable) is importable
+    made = payload.copied(functools.lru_cache(maxsize=7)(lambda number: number + 1))
+    assert (made(1), made.cache_info().maxsize) == (2, 7)
+
+
+def test_a_function_may_refer_to_fastfeed_itself() -> None:
+    assert payload.copied(lambda: fastfeed)() is fastfeed
+
+
+ELSEWHERE = """
+import pickle, sys
+sys.path[:0] = {path!r}
+from fastfeed import byvalue
+values = pickle.loads(sys.stdin.buffer.read())
+for value in values:
+    value.touch()
+again = pickle.loads(byvalue.dumps(values, [], home=False))
+assert all(type(a) is type(b) for a, b in zip(values, again))
+sys.stdout.buffer.write(byvalue.dumps(values, [], home=True))
+"""
+
+
+def elsewhere(values: object) -> bytes:
+    """Send values to another process, touch them there, and return what it sends home."""
+    path = [str(Path(fastfeed.__file__).parents[1]), *sys.path]
+    sent = byvalue.dumps(values, [], home=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE.format(path=path)], input=sent, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_classes_come_home_as_themselves_and_untouched() -> None:
+    class Plain:
+        touched = 0
+
+        def touch(self) -> None:
+            type(self).touched += 1
+            self.at = type(self).touched
+
+    class Slots:
+        __slots__ = ("__own", "at")
+
+        def touch(self) -> None:
+            self.at = self.__own = 5
+
+        def own(self) -> int:
+            return self.__own
+
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Frozen:
+        at: int
+
+        def touch(self) -> None:
+            assert not hasattr(self, "__dict__")
+
+    class Colour(enum.Enum):
+        RED = 1
+
+        def touch(self) -> None:
+            pass
+
+    touch = Plain.touch
+    values = [Plain(), Slots(), Frozen(7), Colour.RED, Plain()]
+    back = pickle.loads(elsewhere(values))
+    assert list(map(type, back)) == [Plain, Slots, Frozen, Colour, Plain]
+    assert (Plain.touched, Plain.touch) == (0, touch)
+    assert [back[0].at, back[4].at, back[1].at, back[1].own(), back[2].at] == [1, 2, 5, 5, 7]
+    assert back[3] is Colour.RED
+
+
+def test_a_class_that_is_no_more_cannot_come_home() -> None:
+    class Short:
+        def touch(self) -> None:
+            pass
+
+    sent = elsewhere([Short()])
+    del Short
+    gc.collect()
+    with pytest.raises(LookupError, match="no more"):
+        pickle.loads(sent)
