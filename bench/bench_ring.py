@@ -43,7 +43,7 @@ def test_open_and_withdraw(benchmark: BenchmarkFixture, ring: Ring) -> None:
         slot = ring.free()
         assert slot is not None
         ring.open(slot, 0, 0, ROWS)
-        ring.abandon(slot)
+        ring.abandon()
         ring.sweep()
 
     benchmark(cycle)

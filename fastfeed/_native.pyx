@@ -1,14 +1,15 @@
 # cython: language_level=3
 """Memoryviews and numbers to C, codes to exceptions; no policy and no NumPy."""
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
-from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.errno cimport EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.unistd cimport write
 
 cdef extern from "sys/mman.h" nogil:
     void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
@@ -365,6 +366,25 @@ cdef class Mapping:
         return result == 0
 
 
+cdef class Part:
+    """Exports part of a mapping, writable, and keeps it mapped."""
+
+    cdef Mapping mapping
+    cdef void *at
+    cdef Py_ssize_t length
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.at, self.length, 0, flags)
+
+
+cdef part_of(Mapping mapping, void *at, uint64_t length):
+    cdef Part part = Part.__new__(Part)
+    part.mapping, part.at, part.length = mapping, at, length
+    return memoryview(part)
+
+
+# Not for the collector: neither is ever part of a cycle, and a lease that is cleared before it dies frees no slot.
+@cython.no_gc
 cdef class Lease:
     """Holds one slot while anything refers to it, and exports its bytes, writable."""
 
@@ -376,10 +396,10 @@ cdef class Lease:
         PyBuffer_FillInfo(view, self, ff_ring_row(&self.ring.ring, self.slot, 0), self.length, 0, flags)
 
     def __dealloc__(self):
-        if self.ring is not None:
-            self.ring.leased[self.slot] = 0
+        self.ring.leased[self.slot] = 0
 
 
+@cython.no_gc
 cdef class Ring:
     """The consumer's view of a ring; owns its mapping together with the leases."""
 
@@ -432,7 +452,7 @@ cdef class Ring:
     def index(self, uint32_t slot):
         """The slot's index column: a writable int64 memoryview of all its rows."""
         self.slot_ok(slot)
-        return <int64_t[:self.ring.rows]>ff_ring_index(&self.ring, slot)
+        return part_of(self.mapping, ff_ring_index(&self.ring, slot), self.ring.rows * sizeof(int64_t)).cast("q")
 
     def indices(self, uint32_t slot, uint32_t rows):
         """A copy of the first rows entries of the index column, as the bytes of int64 numbers."""
@@ -454,7 +474,7 @@ cdef class Ring:
     def allocated(self, uint32_t slot):
         """Bytes of a growing slot that exist."""
         self.slot_ok(slot)
-        return ff_ring_descriptor(&self.ring, slot).allocated
+        return min(ff_ring_descriptor(&self.ring, slot).allocated, self.ring.slot_stride)
 
     def set_allocated(self, uint32_t slot, uint64_t size):
         self.slot_ok(slot)
@@ -465,7 +485,7 @@ cdef class Ring:
         self.slot_ok(slot)
         if size > self.ring.slot_stride:
             raise ValueError(size)
-        return PyMemoryView_FromMemory(<char *>ff_ring_row(&self.ring, slot, 0), size, PyBUF_WRITE)
+        return part_of(self.mapping, ff_ring_row(&self.ring, slot, 0), size)
 
     def send(self, uint32_t slot, bytes pickled not None):
         """Put a frame without buffers into a slot; False where the slot has to grow first."""
@@ -503,14 +523,21 @@ cdef class Ring:
         self.slot_ok(slot)
         return min(ff_ring_descriptor(&self.ring, slot).used, self.ring.slot_stride)
 
-    def rouse(self, int worker):
-        """Take down the asleep flag of a worker (-1: of any); its number, for the token it is owed, or -1."""
-        cdef int w
+    def rouse(self, int worker, list wake_fds not None):
+        """Post a token to a worker that is asleep (-1: to any), by its eventfd, and take its flag down.
+
+        Both in one call: with an interrupt in between nobody would post to it again.
+        """
+        cdef int w, fd
+        cdef uint64_t one = 1
         for w in range(<int>self.ring.workers):
             if (worker < 0 or w == worker) and ff_load32(&self.ring.table[w].asleep):
+                fd = wake_fds[w]
+                # The flag first: once it has the token, the worker may go to sleep again.
                 ff_store32(&self.ring.table[w].asleep, 0)
-                return w
-        return -1
+                while write(fd, &one, sizeof(one)) < 0 and errno == EINTR:
+                    pass
+                return
 
     def sleepers(self):
         return ff_ring_sleepers(&self.ring)
@@ -812,7 +839,7 @@ cdef class FunctionWorker:
         """The first size bytes of the slot in hand, writable; they must be allocated."""
         if size > self.worker.ring.slot_stride:
             raise ValueError(size)
-        return PyMemoryView_FromMemory(<char *>ff_ring_row(&self.worker.ring, self.worker.claim.slot, 0), size, PyBUF_WRITE)
+        return part_of(self.mapping, ff_ring_row(&self.worker.ring, self.worker.claim.slot, 0), size)
 
     def used(self):
         return min(ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).used, self.worker.ring.slot_stride)

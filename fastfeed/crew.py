@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import select
 import signal
@@ -64,11 +65,13 @@ class Death:
             name = signal.Signals(self.signal).name if self.signal in list(signal.Signals) else str(self.signal)
             hint = " (the out-of-memory killer, or kill -9)" if self.signal == signal.SIGKILL else ""
             return f"worker {self.worker} (pid {self.pid}) was ended by {name}{hint}"
+        if self.exit_code is None:
+            return f"worker {self.worker} (pid {self.pid}) ended, and something else in this process waited for it"
         return f"worker {self.worker} (pid {self.pid}) exited with code {self.exit_code}"
 
 
 class Crew:
-    """The workers of one feed.
+    """The workers of one feed; `start` them, and `stop` them whatever came of that.
 
     Parameters
     ----------
@@ -88,6 +91,7 @@ class Crew:
         if not sys.executable:
             raise ConfigError("sys.executable is empty, so no worker can be started: use num_workers=0")
         self._ring = ring
+        self._workers, self._spec, self._table_fd = workers, spec, table_fd
         root = str(Path(__file__).resolve().parent.parent)
         self._command = [sys.executable, *_FLAGS[main], "-c", _BOOT.format(main), root]
         # Work for anybody is announced through one eventfd; where slots may be for one worker, each has its own.
@@ -113,16 +117,20 @@ class Crew:
         self._environment.update((name, "1") for name in _ONE_THREAD)
         # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
         self._environment.setdefault("PYTHONHASHSEED", "0")
+
+    def start(self) -> None:
+        """Start the workers; on failure, none is left."""
         try:
-            self._adopt(RING_FD, os.dup(ring.fd))
-            for _ in range(workers if self._own_wake else 1):
+            self._adopt(RING_FD, os.dup(self._ring.fd))
+            for _ in range(self._workers if self._own_wake else 1):
                 self._wake_fds.append(_moved(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)))
             self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
-            self._adopt(SPEC_FD, _sealed(spec))
-            self._adopt(TABLE_FD, os.dup(ring.fd if table_fd is None else table_fd))
+            self._adopt(SPEC_FD, _sealed(self._spec))
+            self._spec = b""
+            self._adopt(TABLE_FD, os.dup(self._ring.fd if self._table_fd is None else self._table_fd))
             self._poll.register(self._fds[READY_FD], select.EPOLLIN | select.EPOLLET)
-            for worker in range(workers):
+            for worker in range(self._workers):
                 if worker < self._at_once or self._own_wake:
                     self._start(worker)
                 else:
@@ -136,26 +144,42 @@ class Crew:
 
     def start_more(self) -> None:
         """Start some of the workers that were not needed for the first batch."""
-        for _ in range(min(self._at_once, len(self.unstarted))):
-            self._start(self.unstarted.pop())
+        for worker in self.unstarted[-self._at_once :]:
+            self._start(worker)
+            self.unstarted.remove(worker)
 
     def _start(self, worker: int) -> None:
+        if worker in self._pids:
+            return  # an interrupt came before this was noted
         actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         ]
         actions.append((os.POSIX_SPAWN_DUP2, self._wake_fds[worker % len(self._wake_fds)], WORK_FD))
         actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in self._fds.items()]
-        pid = os.posix_spawn(
+        spawn = functools.partial(
+            os.posix_spawn,
             sys.executable,
             [*self._command, str(worker)],
-            self._environment,
             file_actions=actions,
             setpgroup=0,
             setsigmask=[signal.SIGINT],
         )
-        pidfd = os.pidfd_open(pid)
-        self._pids[worker], self._pidfds[worker] = pid, pidfd
-        self._poll.register(pidfd, select.EPOLLIN)
+        spawned: list[int] = []
+        pidfd = -1
+        try:
+            # Not an assignment: an interrupt that came meanwhile is raised before that, and the process would be lost.
+            spawned.extend(map(spawn, [self._environment]))
+            pidfd = os.pidfd_open(spawned[0])
+            self._poll.register(pidfd, select.EPOLLIN)
+            self._pids[worker], self._pidfds[worker] = spawned[0], pidfd
+        except BaseException:
+            for pid in spawned:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+            if pidfd >= 0:
+                os.close(pidfd)
+            raise
 
     @property
     def pids(self) -> list[int]:
@@ -179,10 +203,10 @@ class Crew:
             return
         if self._owing:
             worker, self._owing = None, False
-        # At most one token each: a worker that finds nothing may be asleep again before this is through.
-        for _ in self._pids if worker is None else (worker,):
-            if (sleeper := native.rouse(-1 if worker is None else worker)) >= 0:
-                os.eventfd_write(self._wake_fds[sleeper], 1)
+        # Each by its number: one that finds nothing may be asleep again before this is through, and is not to get the
+        # token of another.
+        for each in self._pids if worker is None else (worker,):
+            native.rouse(each, self._wake_fds)
 
     def wait(self, timeout_s: float | None) -> None:
         """Block until a batch may be complete, a worker has died, a restart is due or the time is over.
@@ -216,8 +240,10 @@ class Crew:
             signal_number = result.si_status
         self.unburied[worker] = Death(worker, pid, signal_number, exit_code, cause)
         del self._pids[worker], self._pidfds[worker]
-        self._poll.unregister(pidfd)
-        os.close(pidfd)
+        try:
+            self._poll.unregister(pidfd)
+        finally:
+            os.close(pidfd)
 
     def kill(self, worker: int, cause: str) -> None:
         """Kill a worker and reap it: from here on it cannot write any more."""
@@ -242,7 +268,10 @@ class Crew:
         samples = self._ring.native.totals()[0]
         attached = self._ring.native.is_attached(death.worker)
         progress = samples > self._samples_at_death
-        self._start_deaths = 0 if attached or progress else self._start_deaths + 1
+        if attached or progress:
+            self._start_deaths = 0
+        elif death.cause is None:
+            self._start_deaths += 1
         self._idle_deaths = 0 if progress else self._idle_deaths + 1
         self._samples_at_death = samples
         self._ring.native.forget(death.worker)
@@ -254,7 +283,7 @@ class Crew:
         what = None
         if self._start_deaths >= _START_DEATHS:
             what = f"{self._start_deaths} workers in a row died while starting"
-        elif self._idle_deaths >= _IDLE_DEATHS + len(self._pids):
+        elif self._idle_deaths >= _IDLE_DEATHS + self._workers:  # all of them may die at once, of one cause
             what = f"{self._idle_deaths} workers in a row died without finishing a sample"
         if what is not None:
             self._start_deaths = self._idle_deaths = 0  # who iterates again tries again
@@ -267,34 +296,41 @@ class Crew:
             return
         now = time.monotonic()
         for worker in [worker for worker, at in self._restart_at.items() if at <= now]:
-            del self._restart_at[worker]
             self._start(worker)
+            del self._restart_at[worker]
 
     def stop(self, grace: float = _GRACE_S) -> None:
-        """End and reap every worker and close all descriptors; see the note at the top.  May be called again."""
+        """End and reap every worker and close all descriptors; see the note at the top.
+
+        May be called again, after an interrupt too: one ends the grace.
+        """
         self._restart_at.clear()
         self.unstarted.clear()
-        if self._pids and grace > 0:
-            self._ring.native.set_stop()
-            for fd in self._wake_fds:
-                os.eventfd_write(fd, len(self._pids))
-            deadline = time.monotonic() + grace
-            while self._pids and (left := deadline - time.monotonic()) > 0:
-                self.wait(left)
-        for worker in list(self._pids):
-            self.kill(worker, "did not stop in time")
-        for fd in (*self._fds.values(), *self._wake_fds):
-            os.close(fd)
-        self._poll.close()
-        self._fds.clear()
-        self._wake_fds.clear()
+        try:
+            if self._pids and grace > 0:
+                self._ring.native.set_stop()
+                for fd in self._wake_fds:
+                    os.eventfd_write(fd, len(self._pids))
+                deadline = time.monotonic() + grace
+                while self._pids and (left := deadline - time.monotonic()) > 0:
+                    self.wait(left)
+        finally:
+            for worker in list(self._pids):
+                self.kill(worker, "did not stop in time")
+            self._poll.close()
+            # Forgotten before it is closed: its number may be somebody else's by the second call.
+            while self._fds:
+                os.close(self._fds.popitem()[1])
+            while self._wake_fds:
+                os.close(self._wake_fds.pop())
 
 
 def _moved(fd: int) -> int:
     """Move a descriptor out of the way of those that the workers use."""
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
-    os.close(fd)
-    return moved
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    finally:
+        os.close(fd)
 
 
 def _died(death: Death, sample: str | None, what: str) -> WorkerDied:
@@ -316,9 +352,9 @@ def _sealed(content: bytes | bytearray) -> int:
             view = view[os.write(fd, view) :]
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    except OSError as error:
+    except BaseException as error:
         os.close(fd)
-        if error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise MemoryError("no memory for the description of the work") from error
         raise
     return fd

@@ -14,6 +14,7 @@ interrupt or a ``break`` leaves consistent books behind.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import time
@@ -25,7 +26,7 @@ from typing import Any, Protocol, Self
 from fastfeed import machine
 from fastfeed._native import WAIT_BATCH, WAIT_CELL, WAIT_NOT
 from fastfeed.crew import Crew, Death
-from fastfeed.errors import FeedClosed, SampleError, WorkerError
+from fastfeed.errors import FeedClosed, RingMemoryError, SampleError, WorkerError
 from fastfeed.options import Engine, whole
 from fastfeed.ring import Damaged, Ring, Slot
 from fastfeed.stats import Stats
@@ -258,11 +259,12 @@ class Feed:
             ring = job.ring(self._engine.prefetch, self._workers)
             try:
                 crew = Crew(ring, job.main, job.spec(), job.table_fd(), self._workers)
+                self._stop = weakref.finalize(self, _shut_down, crew, ring, self._pid)
+                crew.start()
+                self._ring, self._crew = ring, crew
             except BaseException:
                 ring.close()
                 raise
-            self._ring, self._crew = ring, crew
-            self._stop = weakref.finalize(self, _shut_down, crew, ring, os.getpid())
         return self._ring, self._crew
 
     def _deliver(self, ring: Ring, slot: Slot) -> None:
@@ -298,6 +300,9 @@ class Feed:
             done = self._first_complete(ring, crew)
             if done is not None or (not self._pending and ring.drained()):
                 return done
+            if not self._pending and not ring.draining:
+                self._free_leases(ring)
+                return None
             crew.wait(self._until_deadline(ring, crew))
         finally:
             ring.native.set_waiting(WAIT_NOT)
@@ -308,6 +313,15 @@ class Feed:
             self._bury_dead(ring, crew)
         crew.restart_due()
         return self._first_complete(ring, crew)
+
+    def _free_leases(self, ring: Ring) -> None:
+        """Every slot is leased, though what is delivered is copied in time: no worker can help."""
+        gc.collect()
+        if not ring.drained():
+            raise RingMemoryError(
+                f"all {len(ring.slots)} slots are still referred to, by an exception that was kept, perhaps: its "
+                f"traceback keeps what it passed through; let go of it, or raise prefetch"
+            )
 
     def _in_hand(self, ring: Ring, crew: Crew) -> Iterator[tuple[int, float]]:
         """(worker, seconds it has spent on its sample) for those that have one."""
@@ -327,11 +341,11 @@ class Feed:
         timeout = self._engine.timeout
         return [worker for worker, spent in self._in_hand(ring, crew) if timeout is not None and spent > timeout]
 
-    def _bury_dead(self, ring: Ring, crew: Crew) -> None:
+    def _bury_dead(self, ring: Ring, crew: Crew, guilty: bool = True) -> None:
         """For workers that are dead and reaped: blame their samples, give their cells to the others, replace them."""
         for death in list(crew.unburied.values()):
             self._deaths += 1
-            blamed = self._blame(ring, death)
+            blamed = self._blame(ring, death) if guilty else None
             for slot in self._pending:
                 if ring.native.writes(death.worker, slot.number):
                     self._job.restore(ring, slot)
@@ -368,7 +382,7 @@ class Feed:
         for worker in range(self._workers):
             if crew.running(worker):
                 crew.kill(worker, "was ended because the ring's words were damaged")
-        self._bury_dead(ring, crew)
+        self._bury_dead(ring, crew, guilty=False)
         self._job.open_again(ring, slot)
         crew.wake()
 
@@ -376,8 +390,7 @@ class Feed:
         """Take back what was opened and not delivered."""
         # At the interpreter's end the ring is closed before the generators are.
         if self._ring is not None and not self._ring.closed:
-            for slot in self._pending:
-                self._ring.abandon(slot)
+            self._ring.abandon()
         self._pending.clear()
         self._batches.clear()
         self._attempts.clear()
@@ -426,9 +439,11 @@ class Feed:
         self._closed = True
         self._pending.clear()
         self._batches.clear()
-        if self._ring is not None and self._stop is not None:
-            self._totals = self._ring.native.totals()
-            self._stop()
+        if self._ring is not None and self._crew is not None and self._stop is not None:
+            if not self._ring.closed:
+                self._totals = self._ring.native.totals()
+            _shut_down(self._crew, self._ring, self._pid)
+            self._stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
         self._ring = self._crew = None
 
     def __enter__(self) -> Self:
@@ -440,5 +455,7 @@ class Feed:
 
 def _shut_down(crew: Crew, ring: Ring, pid: int) -> None:
     if os.getpid() == pid:  # a forked child must not end its parent's workers
-        crew.stop()
-        ring.close()
+        try:
+            crew.stop()
+        finally:
+            ring.close()

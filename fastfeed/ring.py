@@ -7,6 +7,10 @@
 The words in shared memory say how far the workers are; these books say what the consumer asked for, and only they are
 believed.  ``sweep`` brings slots back whose leases have died, so nothing here needs a callback or a thread.
 
+An interrupt may end any call here half-way, after any call that it makes.  A slot's state is therefore what counts: it
+is stored just before the slot changes lists, with no call in between, and what an interrupted call has not done yet is
+done by the next one.
+
 A slot holds rows of one size, or a payload of any size.  Slots for rows are allocated up front.  Slots for payloads
 are far apart in a sparse file and grow to what they carry: no value is too large for its slot, only for the memory.
 """
@@ -104,7 +108,7 @@ class Ring:
         except BaseException:
             os.close(self.fd)
             raise
-        self.slots = [Slot(number, memoryview(self.native.index(number))) for number in range(slots)]
+        self.slots = [Slot(number, self.native.index(number)) for number in range(slots)]
         self._free = deque(self.slots)
         self._held: list[Slot] = []  # leased or draining
         self._leased = 0
@@ -116,11 +120,12 @@ class Ring:
 
         Mapped in the consumer too they count as shared, and nobody takes a page fault in the first epoch.
         """
-        start, self._allocated = self._allocated, max(upto, self._allocated)
+        start = self._allocated
         if upto > start:
             allocate(self.fd, start, upto - start)
             page = start // PAGE * PAGE
             self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
+            self._allocated = upto
 
     def sweep(self) -> None:
         """Bring back the slots that nobody refers to or writes to any more."""
@@ -130,13 +135,15 @@ class Ring:
         held = []
         for slot in self._held:
             leased = slot.state is LEASED
-            if native.is_leased(slot.number) if leased else native.withdraw(slot.number):
+            if not leased and slot.state is not DRAINING:
+                continue  # a sweep that was interrupted has brought it back
+            if native.is_leased(slot.number) or (not leased and native.withdraw(slot.number)):
                 held.append(slot)
                 continue
-            self._leased -= leased
             native.release(slot.number, self._debug and not self._sparse)
             if self._sparse:
                 self._trim(slot)
+            self._leased -= leased
             slot.state = FREE
             slot.unit = None
             self._free.append(slot)
@@ -157,10 +164,10 @@ class Ring:
 
     def open(self, slot: Slot, unit: Any, epoch: int, rows: int, worker: int = -1) -> None:
         """Offer what lies in the first free slot to the workers, or to one worker."""
-        self._free.popleft()
-        slot.state, slot.unit, slot.rows = OPEN, unit, rows
-        slot.sequence = self._sequence
+        slot.unit, slot.rows, slot.sequence = unit, rows, self._sequence
         self._sequence = (self._sequence + 1) % _SEQUENCES
+        slot.state = OPEN
+        self._free.popleft()
         self.native.open(slot.number, slot.sequence, epoch, rows, worker)
 
     def open_again(self, slot: Slot, epoch: int, worker: int = -1) -> None:
@@ -200,6 +207,11 @@ class Ring:
         """Whether any slot is leased, or still being written for a loop that was left."""
         return bool(self._held)
 
+    @property
+    def draining(self) -> bool:
+        """Whether any slot is still being written for a loop that was left."""
+        return any(slot.state is DRAINING and self.native.withdraw(slot.number) for slot in self._held)
+
     def spare(self) -> int:
         """Slots that workers can fill."""
         return len(self.slots) - self._leased
@@ -209,12 +221,14 @@ class Ring:
         self.sweep()
         return bool(self._free)
 
-    def abandon(self, slot: Slot) -> None:
-        """Take an open slot back; cells that a worker has in hand are waited for by sweep."""
-        self.native.withdraw(slot.number)
-        slot.state = DRAINING
-        slot.prepared = None
-        self._held.append(slot)
+    def abandon(self) -> None:
+        """Take all open slots back; cells that a worker has in hand are waited for by sweep."""
+        for slot in self.slots:
+            if slot.state is OPEN:
+                self.native.withdraw(slot.number)
+                slot.prepared = None
+                slot.state = DRAINING
+                self._held.append(slot)
 
     def room(self, slot: Slot, size: int) -> memoryview:
         """The first `size` bytes of a payload slot, made to exist."""
@@ -238,12 +252,14 @@ class Ring:
     def close(self) -> None:
         """Give the ring up; the mapping goes with the last lease.  May be called again."""
         if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            fd, self.fd = self.fd, -1
+            for slot in self.slots:
+                slot.prepared = None  # a lease; an iterator that is kept knows the slot
             self.slots.clear()
             self._free.clear()
             self._held.clear()
             del self.native, self._mapping
+            os.close(fd)
 
 
 def _megabytes(size: int) -> str:

@@ -166,7 +166,6 @@ class RowsJob:
             if error is not None:
                 arrays.clear()  # or the traceback would keep the slot
                 raise error
-        self._cursor.advance(*unit)
         if keep is not None:
             for array in arrays:
                 # Closing up writes only to the left of what is still to be read.
@@ -175,13 +174,13 @@ class RowsJob:
                         array[to] = array[row]
             arrays = [array[: len(keep)] for array in arrays]
             indices = indices[keep]
-            if not keep:
-                return []
-        if scarce:
+        if scarce and len(indices):
             arrays = [array.copy() for array in arrays]
             self.copies += 1
+        batches = [self.assemble(arrays, indices)] if len(indices) else []
         self.samples += len(indices)
-        return [self.assemble(arrays, indices)]
+        self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
+        return batches
 
     def _judge(
         self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Where the crew puts a worker's descriptors.
 RING_FD, WORK_FD, READY_FD, CONSUMER_FD, SPEC_FD, TABLE_FD = range(3, 9)
 
+TRANSFORM = "transform "  # how the reason of a user's function that failed begins
 _MADV_RANDOM = 1
 # Rows of a file are read from this size on: a page, for which a call costs about what the copy does.
 _READ_BYTES = 4096
@@ -50,10 +51,11 @@ def finisher(spec: dict[str, Any]) -> Step:
             try:
                 image = np.asarray(function(image))
             except Exception as error:
-                raise RowFailed(f"transform {name} raised {type(error).__name__}: {error}") from error
+                where = _line(error)
+                raise RowFailed(f"{TRANSFORM}{name} raised {type(error).__name__}: {error}{where}") from error
             if image.dtype != np.uint8 or image.shape != tuple(spec["call_shape"]):
                 raise RowFailed(
-                    f"transform {name} returned {image.dtype} {image.shape}; "
+                    f"{TRANSFORM}{name} returned {image.dtype} {image.shape}; "
                     f"it must return uint8 {tuple(spec['call_shape'])}, as it was given"
                 )
         return np.ascontiguousarray(image).reshape(-1)
@@ -71,6 +73,12 @@ def finisher(spec: dict[str, Any]) -> Step:
             maker.called(call(maker.pixels()))
 
     return finish
+
+
+def _line(error: Exception) -> str:
+    """Return where a user's function raised: its own line, not that of a library it called; no traceback gets out."""
+    frame = None if error.__traceback__ is None else error.__traceback__.tb_next
+    return "" if frame is None else f" ({frame.tb_frame.f_code.co_filename}, line {frame.tb_lineno})"
 
 
 def gather_of(spec: dict[str, Any], open_file: Callable[[str, int, int, int], int]) -> _native.Gather:

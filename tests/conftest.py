@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-
 # A shell that runs the tests in the background lets them ignore interrupts, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

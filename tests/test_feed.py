@@ -479,7 +479,9 @@ def test_workers_end_with_a_consumer_that_is_killed(photos: Path) -> None:
         "print(*feed._crew.pids, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == -9, done.stderr
     for pid in map(int, done.stdout.split()):
         try:
@@ -503,7 +505,12 @@ def test_an_interrupt_reaches_the_loop_and_leaves_nothing(photos: Path) -> None:
         "    print(len(psutil.Process().children()))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, start_new_session=True, timeout=120
+        [sys.executable, "-c", code, str(photos)],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+        timeout=120,
     )
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
@@ -538,7 +545,9 @@ def test_a_feed_works_in_a_thread_and_in_a_daemonic_process(photos: Path) -> Non
         "process = multiprocessing.get_context('fork').Process(target=child, args=(sys.argv[1],), daemon=True)\n"
         "process.start(); process.join()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=True, timeout=120
+    )
     assert done.stdout == "[50]\n"
 
 
@@ -576,3 +585,135 @@ def test_stats_name_the_slow_side(photos: Path) -> None:
 def test_an_option_that_cannot_work_is_named(photos: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ff.ConfigError, match=message):
         feed_of(photos, **options)
+
+
+# ---- interrupts and failures of the system ----
+
+
+def test_an_interrupt_during_delivery_loses_no_slot(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with feed_of(photos, prefetch=1) as feed:
+        assert len(list(feed)) == len(feed)
+        with monkeypatch.context() as patch:
+
+            def interrupted(*_: object) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr(feed._job, "deliver", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                list(feed)
+        assert len(list(feed)) == len(feed)
+
+
+def test_slots_that_a_kept_exception_refers_to_are_an_error_and_no_wait_for_ever(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with feed_of(photos, prefetch=1) as feed:
+        with monkeypatch.context() as patch:
+
+            def interrupted(arrays: list[np.ndarray], _: object) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr(feed._job, "assemble", interrupted)
+            kept = None
+            try:
+                list(feed)
+            except KeyboardInterrupt as error:
+                kept = error
+        feed.set_epoch(0)
+        with pytest.raises(ff.RingMemoryError, match="traceback"):
+            list(feed)
+        assert kept is not None
+        kept = None
+        feed.set_epoch(0)
+        assert len(list(feed)) == len(feed)
+
+
+def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastfeed.crew import Crew
+
+    feed = feed_of(photos)
+    next(iter(feed))
+    pids = feed._crew.pids
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(Crew, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            feed.close()
+    feed.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_successor_that_cannot_be_started_is_tried_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with feed_of(photos, num_workers=1, batch_size=2) as feed:
+        with monkeypatch.context() as patch:
+
+            def refused(*_: object, **__: object) -> None:
+                raise BlockingIOError("no more processes")
+
+            batches = iter(feed)
+            next(batches)
+            patch.setattr(os, "posix_spawn", refused)
+            os.kill(feed._crew.pids[0], signal.SIGKILL)
+            with pytest.raises(BlockingIOError):
+                list(batches)
+        assert sum(len(index) for _, index in feed) == 50
+
+
+@pytest.mark.parametrize("name", ["dup", "eventfd", "memfd_create", "pidfd_open", "posix_spawn", "fcntl"])
+def test_a_start_without_descriptors_or_processes_leaves_nothing(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import fcntl
+
+    home = fcntl if name == "fcntl" else os
+    call = getattr(home, name)
+    for refused in range(1, 12):
+        calls = []
+
+        def fails(*args: object, calls: list[object] = calls, refused: int = refused, **options: object) -> object:
+            calls.append(args)
+            if len(calls) == refused:
+                raise OSError(24, "Too many open files")
+            return call(*args, **options)
+
+        with feed_of(photos) as feed, monkeypatch.context() as patch:
+            patch.setattr(home, name, fails)
+            if not refusal(feed):
+                return
+    raise AssertionError("never got through")
+
+
+def refusal(feed: ff.Feed) -> bool:
+    try:
+        next(iter(feed))
+    except OSError:
+        return True
+    return False
+
+
+def test_all_of_many_workers_may_be_killed_at_once() -> None:
+    rows = np.arange(40)
+    with ff.arrays(rows, batch_size=1, num_workers=14, prefetch=2) as feed:
+        list(feed)
+        while not all(feed._ring.native.is_attached(worker) for worker in range(14)):
+            list(feed)
+        pids = feed._crew.pids
+        assert len(pids) == 14
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert [int(batch[0]) for batch in feed] == rows.tolist()
+
+
+def test_workers_may_be_waited_for_by_others(photos: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with feed_of(photos, batch_size=2) as feed:
+            batches = iter(feed)
+            next(batches)
+            os.kill(feed._crew.pids[0], signal.SIGKILL)
+            assert len(list(batches)) == len(feed) - 1
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import mmap
 import os
@@ -121,7 +122,7 @@ def test_a_word_that_cannot_be_there_is_noticed(ring: Ring, word) -> None:
 def test_an_abandoned_slot_waits_for_the_cell_that_is_being_written(ring: Ring) -> None:
     slot = open_batch(ring)
     finish(ring, slot, skip=(1,))
-    ring.abandon(slot)
+    ring.abandon()
     ring.sweep()
     assert slot.state != FREE
     finish(ring, slot)
@@ -179,3 +180,94 @@ def test_numbers_that_make_no_ring_have_no_size() -> None:
     assert _native.Ring.size(1, 4, 5, 1, 16) == 0
     assert _native.Ring.size(1, 4, 1, 4096, 16) == 0
     assert _native.Ring.size(1 << 20, 1 << 26, 1, 1, 1 << 46) == 0
+
+
+class Interrupting:
+    """A native ring whose call of one name is interrupted, once, before or after it is done."""
+
+    def __init__(self, native: object, name: str, after: bool) -> None:
+        self._native, self._name, self._after = native, name, after
+
+    def __getattr__(self, name: str) -> object:
+        call = getattr(self._native, name)
+        if name != self._name:
+            return call
+        self._name = ""
+
+        def interrupted(*args: object) -> None:
+            if self._after:
+                call(*args)
+            raise KeyboardInterrupt
+
+        return interrupted
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("name", ["open", "withdraw", "lease", "take", "is_leased", "release"])
+def test_an_interrupt_anywhere_loses_no_slot_and_frees_none_twice(ring: Ring, name: str, after: bool) -> None:
+    def use() -> None:
+        finish(ring, open_batch(ring))
+        lease = ring.lease(ring.slots[0])
+        ring.take(ring.slots[0])
+        open_batch(ring)
+        del lease
+        ring.abandon()
+        ring.sweep()
+
+    native = ring.native
+    ring.native = Interrupting(native, name, after)
+    with contextlib.suppress(KeyboardInterrupt):
+        use()
+    ring.native = native
+    ring.abandon()
+    ring.sweep()
+    assert sorted(slot.number for slot in ring._free) == [0, 1]
+    assert ring.spare() == 2
+
+
+def test_an_abandoned_slot_waits_for_its_lease(ring: Ring) -> None:
+    slot = open_batch(ring)
+    lease = ring.lease(slot)
+    ring.abandon()
+    ring.sweep()
+    assert slot.state is not FREE
+    assert not ring.draining
+    del lease
+    ring.sweep()
+    assert slot.state is FREE
+
+
+def test_a_lease_that_the_garbage_collector_finds_frees_its_slot(ring: Ring) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot)
+    cycle: list[object] = [memoryview(ring.lease(slot))]
+    cycle.append(cycle)
+    ring.take(slot)
+    del cycle
+    gc.collect()
+    ring.sweep()
+    assert slot.state is FREE
+
+
+def test_the_index_column_stays_mapped_as_long_as_anybody_has_it() -> None:
+    ring = Ring(slots=1, rows=4, row_bytes=16, workers=1)
+    index = ring.slots[0].index
+    ring.close()
+    del ring
+    index[3] = 7
+    assert index.tolist() == [0, 0, 0, 7]
+
+
+def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def allocate(fd: int, start: int, size: int) -> None:
+        asked.append((start, size))
+        if len(asked) == 1:
+            raise RingMemoryError("refused")
+
+    monkeypatch.setattr("fastfeed.ring.allocate", allocate)
+    with pytest.raises(RingMemoryError):
+        ring.free()
+    assert ring.free() is ring.slots[0]
+    assert asked[0] == asked[1]
