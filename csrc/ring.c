@@ -278,7 +278,10 @@ int ff_ring_publish(ff_ring *ring, const ff_claim *claim)
     uint32_t rows = ff_ring_descriptor(ring, claim->slot)->rows;
     for (uint32_t c = 0; c < cells_for(ring, rows) && c < ring->cells_per_slot; c++) {
         uint64_t word = atomic_load(&cells[c]);
-        if (FF_CELL_STATE(word) != FF_READY || FF_CELL_SEQUENCE(word) != sequence)
+        unsigned state = FF_CELL_STATE(word);
+        /* Only for these will somebody else look again: a word that cannot be there is for the consumer to see. */
+        if ((state == FF_OPEN || state == FF_WRITING) && FF_CELL_SEQUENCE(word) == sequence &&
+            FF_CELL_OWNER(word) <= ring->workers)
             return 0;
     }
     return 1;

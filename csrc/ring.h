@@ -147,8 +147,8 @@ typedef struct ff_claim {
 /* Claim an OPEN cell, oldest sequence first: 1, or 0 where there is none. */
 int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim);
 
-/* WRITING -> READY.  1: this completed the slot's batch (several workers may see it), 0: it did not, -1: the cell is
- * no longer this worker's. */
+/* WRITING -> READY.  1: nothing of the slot's batch is left to be done (several workers may see it; or the slot has gone
+ * on since, or is damaged), 0: something is, -1: the cell is no longer this worker's. */
 int ff_ring_publish(ff_ring *ring, const ff_claim *claim);
 
 #endif

@@ -712,7 +712,10 @@ cdef int start_sample(ff_sample *sample, bytes plan, bytes store, Mapping table,
     cdef ff_table view
     if ff_table_attach(&view, table.base, table.size) != 0:
         raise ValueError("not a source table")
-    if ff_sample_init(sample, plan_of(plan), NULL if store is None else plan_of(store), &view, seed) != 0:
+    cdef const ff_plan *after = NULL
+    if store is not None:
+        after = plan_of(store)
+    if ff_sample_init(sample, plan_of(plan), after, &view, seed) != 0:
         raise MemoryError("no memory for the image kernel")
     return 0
 

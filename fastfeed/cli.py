@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastfeed import __version__
 from fastfeed.errors import ConfigError, FastfeedError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fastfeed", description="Measure data loading, or look at this machine.")
+    parser.add_argument("--version", action="version", version=f"fastfeed {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     bench = commands.add_parser(
         "bench",
@@ -89,6 +91,7 @@ def _bench(options: argparse.Namespace) -> int:
             raise ConfigError(
                 f"--plot {options.plot}: there is no folder {options.plot.absolute().parent}; make it first"
             )
+        report.require_format(options.plot)
     seconds = options.seconds or (_QUICK_SECONDS if options.quick else _DEFAULT_SECONDS)
     asked = compare.Options(
         workers=options.workers or machine.available_cpus(),

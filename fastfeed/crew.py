@@ -38,7 +38,7 @@ _FLAGS = {"worker": ("-I", "-S"), "function_worker": ("-s", "-P", "-S")}
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from fastfeed.{} import main; main()"
 _GRACE_S = 2.0
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
-_ABOVE = 64
+_ABOVE = 16
 _ONE_THREAD = (
     *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")),
     "OPENCV_FOR_THREADS_NUM",
@@ -46,6 +46,8 @@ _ONE_THREAD = (
 _START_DEATHS = 3
 _IDLE_DEATHS = 12
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.05, 2.0
+# epoll counts milliseconds in 31 bits; whoever waits longer is woken for nothing.
+_LONGEST_WAIT_S = 1e6
 
 
 @dataclass(frozen=True)
@@ -208,10 +210,10 @@ class Crew:
         for each in self._pids if worker is None else (worker,):
             native.rouse(each, self._wake_fds)
 
-    def wait(self, timeout_s: float | None) -> None:
+    def wait(self, timeout_s: float | None) -> bool:
         """Block until a batch may be complete, a worker has died, a restart is due or the time is over.
 
-        Workers that have died are reaped, and are in `unburied` then.
+        Workers that have died are reaped, and are in `unburied` then.  False where nothing has come in that time.
         """
         if self._owing:
             self.wake()
@@ -219,9 +221,11 @@ class Crew:
             due = max(0.0, min(self._restart_at.values()) - time.monotonic())
             timeout_s = due if timeout_s is None else min(due, timeout_s)
         ready = self._fds[READY_FD]
-        for fd, _ in self._poll.poll(timeout_s):
+        events = self._poll.poll(timeout_s if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S))
+        for fd, _ in events:
             if fd != ready:
                 self._reap(next(worker for worker, pidfd in self._pidfds.items() if pidfd == fd))
+        return bool(events)
 
     def _reap(self, worker: int, cause: str | None = None) -> None:
         pid, pidfd = self._pids[worker], self._pidfds[worker]

@@ -198,7 +198,14 @@ def _processes(advice: list[str]) -> dict[str, Value]:
     if facts["eventfd"] is not True:
         advice.append("eventfd does not work, and workers are woken by it: use a seccomp profile that allows it.")
     if 0 <= soft < _FEW_FILES:
-        advice.append(f"A process may open only {soft} files: ulimit -n {min(4096, hard) if hard > 0 else 4096}.")
+        wanted = 4096 if hard < 0 else min(4096, hard)
+        if wanted > soft:
+            advice.append(f"A process may open only {soft} files: ulimit -n {wanted}.")
+        else:
+            advice.append(
+                f"A process may open only {soft} files, and root alone may raise that: nofile in "
+                f"/etc/security/limits.conf, LimitNOFILE= of a service, or --ulimit nofile=4096 of a container."
+            )
     return facts
 
 

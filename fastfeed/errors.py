@@ -47,7 +47,9 @@ class SampleError(FastfeedError):
         self._remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.path} (index {self.index}): {self.reason}; {self._remedy}"
+        # A file's name need not be text; it must not break whatever prints or logs the message.
+        path = self.path.encode("utf-8", "backslashreplace").decode("utf-8")
+        return f"{path} (index {self.index}): {self.reason}; {self._remedy}"
 
 
 class WorkerError(FastfeedError):

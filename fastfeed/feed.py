@@ -192,6 +192,10 @@ class Feed:
                 self._brisk = resumed - before < _BRISK_NS
                 if os.getpid() != self._pid:
                     self._check_open()
+        except Exception as error:
+            if self._closed and not isinstance(error, FeedClosed):  # closed by a signal's handler, or another thread
+                raise FeedClosed("this feed was closed while its next batch was waited for") from error
+            raise
         finally:
             if turn == self._turn and os.getpid() == self._pid:
                 self._abandon()
@@ -303,7 +307,8 @@ class Feed:
             if not self._pending and not ring.draining:
                 self._free_leases(ring)
                 return None
-            crew.wait(self._until_deadline(ring, crew))
+            if not crew.wait(self._until_deadline(ring, crew)):
+                crew.wake()  # whoever was to do the work may be stopped: the others look, too
         finally:
             ring.native.set_waiting(WAIT_NOT)
         if self._engine.timeout is not None:
@@ -329,7 +334,7 @@ class Feed:
         for worker in range(self._workers):
             sample = ring.native.sample_of(worker)
             if sample is not None and crew.running(worker):
-                yield worker, (now - sample[2]) / 1e9
+                yield worker, max(0, now - sample[2]) / 1e9
 
     def _until_deadline(self, ring: Ring, crew: Crew) -> float | None:
         timeout = self._engine.timeout

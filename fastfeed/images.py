@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.feed import Feed
-from fastfeed.options import Engine, one_of
+from fastfeed.options import Engine, flag, one_of
 from fastfeed.rows import RowsJob
 from fastfeed.schedule import Schedule
 from fastfeed.source import Source, as_source
 from fastfeed.transforms import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, Size, compile_plan
-from fastfeed.worker import RowFailed, finisher
+from fastfeed.worker import TRANSFORM, RowFailed, finisher
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
+_MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
 
 
 def images(
@@ -115,6 +116,8 @@ def images(
             f"`fastfeed doctor` lists what there is"
         )
     one_of("on_error", on_error, ("raise", "skip", "replace"))
+    for name, value in (("with_index", with_index), ("exact", exact), ("orient", orient)):
+        flag(name, value)
     compiled = compile_plan(
         size, transforms, dtype, layout, exact=exact, orient=orient, max_pixels=max_pixels, max_bytes=max_bytes
     )
@@ -193,6 +196,8 @@ class _ImageJob(RowsJob):
         return make
 
     def sample_error(self, index: int, reason: str) -> SampleError:
+        if reason.startswith(TRANSFORM):  # the file is not to blame
+            return SampleError(self._source.name(index), index, reason, _MEND_TRANSFORM)
         return SampleError(self._source.name(index), index, reason)
 
     def unusable(self, index: int) -> str | None:

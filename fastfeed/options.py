@@ -27,6 +27,13 @@ def whole(name: str, value: object, least: int, most: int | None = None, remedy:
     return number
 
 
+def flag(name: str, value: object) -> bool:
+    """Return value where it is True or False; ConfigError otherwise, for "no" would count as yes."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r}: pass True or False")
+    return value
+
+
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     """Return value where it is one of the allowed words; ConfigError otherwise."""
     if not isinstance(value, str) or value not in allowed:
@@ -54,8 +61,7 @@ class Engine:
             raise ConfigError(f"num_workers={self.num_workers}: at most {MAX_WORKERS}")
         if self.prefetch is not None:
             whole("prefetch", self.prefetch, 1)
-        if not isinstance(self.ordered, bool):
-            raise ConfigError(f"ordered={self.ordered!r}: pass True or False")
+        flag("ordered", self.ordered)
         number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
         if self.timeout is not None and (not number or not self.timeout > 0):
             raise ConfigError(f"timeout={self.timeout!r}: pass seconds above 0 for one sample, or None for no limit")

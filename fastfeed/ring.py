@@ -17,8 +17,10 @@ are far apart in a sparse file and grow to what they carry: no value is too larg
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
 from collections import deque
 from typing import Any, Final
 
@@ -87,7 +89,7 @@ class Ring:
     def __init__(self, slots: int, rows: int, row_bytes: int | None, workers: int) -> None:
         self._sparse = row_bytes is None
         if row_bytes is None:
-            row_bytes = min(memory_limit(), _SPARSE_BYTES // slots) // PAGE * PAGE
+            row_bytes = min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE
         # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
         # would only make the scan for an open one longer.
         rows_per_cell = -(-rows // 64)
@@ -105,8 +107,13 @@ class Ring:
             self._allocated = 0
             self._allocate(size - slots * (-(-rows * row_bytes // PAGE) * PAGE))
             self.native = _native.Ring(self._mapping, slots, rows, rows_per_cell, workers, row_bytes, self._sparse)
-        except BaseException:
+        except BaseException as error:
             os.close(self.fd)
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.EFBIG):
+                raise RingMemoryError(
+                    f"the ring needs {_megabytes(size)} of address space in one file ({error}): raise the limits of "
+                    f"this process (ulimit -v and ulimit -f), or lower prefetch or batch_size"
+                ) from error
             raise
         self.slots = [Slot(number, self.native.index(number)) for number in range(slots)]
         self._free = deque(self.slots)
@@ -260,6 +267,12 @@ class Ring:
             self._held.clear()
             del self.native, self._mapping
             os.close(fd)
+
+
+def _sparse_bytes() -> int:
+    """Address space for all payload slots: at most half of what this process may have."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return _SPARSE_BYTES if limit == resource.RLIM_INFINITY else min(_SPARSE_BYTES, limit // 2)
 
 
 def _megabytes(size: int) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _TABLE_LOCK = threading.Lock()  # two feeds that start at once share one table
 _SPLIT_EPOCH = 2**64 - 1  # an order that no epoch of a feed has
+_LONGEST_PATH = 4096  # PATH_MAX
 _WHAT_WORKS = "pass a folder, a glob, a sequence of paths, a sequence of encoded images (bytes), or ff.files(...)"
 
 
@@ -332,6 +333,11 @@ def as_source(source: object, labels: object = "auto") -> Source:
         return Files(paths, None).with_labels(labels)
     if kinds != {bytes}:
         _check_encoded(items)
+    elif len(items[0]) < _LONGEST_PATH and os.path.isfile(items[0]):
+        raise ConfigError(
+            f"sample 0 of the source is {items[0]!r}, the path of a file, and bytes are taken for encoded images: "
+            f"pass paths as str, [os.fsdecode(path) for path in paths]"
+        )
     return Bytes(items, None).with_labels(labels)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fastfeed.machine import available_cpus
+
 Verdict = Literal["consumer", "workers", "source"]
 
 # Below this share of the time spent waiting, more workers would change nothing that can be noticed.
@@ -70,5 +72,9 @@ class Stats:
                 f"The source is the slow side: {waited}, and workers spent {self.read_s:.2f} s reading against "
                 f"{self.work_s:.2f} s working; use faster storage, or more workers to overlap the reads."
             )
-        remedy = "use more workers" if self.workers else "use num_workers above 0"
-        return f"The workers are the slow side: {waited}; {remedy}, smaller images or cheaper transforms."
+        remedy = "use num_workers above 0"
+        if self.workers >= available_cpus():
+            remedy = "every processor has its worker, so make the work less"
+        elif self.workers:
+            remedy = "use more workers"
+        return f"The workers are the slow side: {waited}; {remedy}: smaller images, cheaper transforms, fewer bytes."

@@ -79,12 +79,17 @@ def random_state() -> tuple[Any, ...]:
 
     A module that nobody has loaded cannot have been drawn from, and asking it costs more than a small unit of work.
     """
-    python, numpy_random = sys.modules.get("random"), sys.modules.get("numpy.random")
-    state = None if numpy_random is None else numpy_random.get_state()
+    python, state = sys.modules.get("random"), _numpy_state()
     return (
         None if python is None else python.getstate(),
         None if state is None else (state[1].tobytes(), *state[2:]),
     )
+
+
+def _numpy_state() -> Any:
+    # Asked for by name: a module that is being loaded is there before its functions are.
+    get_state = getattr(sys.modules.get("numpy.random"), "get_state", None)
+    return None if get_state is None else get_state()
 
 
 class RandomAside:
@@ -108,8 +113,7 @@ class RandomAside:
 def _random_states() -> tuple[Any, Any]:
     import random
 
-    numpy_random = sys.modules.get("numpy.random")
-    return random.getstate(), None if numpy_random is None else numpy_random.get_state()
+    return random.getstate(), _numpy_state()
 
 
 def _set_random_states(states: tuple[Any, Any]) -> None:

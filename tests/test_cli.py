@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from fastfeed import cli
+import fastfeed
+from fastfeed import cli, doctor
 from fastfeed.benchmark import compare, peers, report, timing
 from fastfeed.benchmark.compare import Comparison, Options
 from fastfeed.benchmark.timing import Side, Timed
-from fastfeed.doctor import tiny_jpeg
 from fastfeed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     """Return a folder of three JPEG files, one of them in a sub-folder, and one other file."""
     (tmp_path / "sub").mkdir()
     for name in ("a.jpg", "b.jpeg", "sub/c"):
-        (tmp_path / name).write_bytes(tiny_jpeg())
+        (tmp_path / name).write_bytes(doctor.tiny_jpeg())
     (tmp_path / "notes.jpg").write_text("not an image")
     return tmp_path
 
@@ -85,6 +85,22 @@ def test_a_plot_into_a_folder_that_is_not_there_is_refused_before_anything_is_me
     monkeypatch.setattr(compare, "compare", lambda *arguments: pytest.fail("measured"))
     assert cli.main(["bench", str(folder), "--plot", str(folder / "none/rates.png")]) == 2
     assert "make it first" in capsys.readouterr().err
+
+
+def test_a_plot_of_a_format_that_is_none_is_refused_before_anything_is_measured(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    # In a process of its own: matplotlib keeps the files of its fonts open.
+    command = [sys.executable, "-m", "fastfeed", "bench", str(folder), "--plot", str(folder / "rates.nonsense")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "rates.nonsense: .nonsense is no format that can be drawn; name a file that ends in .png" in done.stderr
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"fastfeed {fastfeed.__version__}\n"
 
 
 def test_python_m_fastfeed_is_the_same_command() -> None:
@@ -151,6 +167,23 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_no_process(folder: Path
     assert len(result.floor.rates) == 1
     assert "Interrupted" in report.text(result)
     assert compare.as_dict(result)["complete"] is False
+    assert psutil.Process().children(recursive=True) == []
+
+
+NO_TABLE = doctor.tiny_jpeg().replace(b"\x01\x01\x11\x00", b"\x01\x01\x11\x03")  # its header can be read
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0", NO_TABLE])
+def test_the_floor_names_the_file_that_it_cannot_decode(folder: Path, content: bytes) -> None:
+    (folder / "sub" / "c").write_bytes(content)
+    files, _ = compare.jpeg_files(str(folder))
+    side = Side("floor", "floor", peers.Work(files, batch_size=2, workers=2))
+    try:
+        side.load()
+        with pytest.raises(timing.SideError, match=r"sub/c: .*; remove it, or measure other files"):
+            side.start()
+    finally:
+        side.close()
     assert psutil.Process().children(recursive=True) == []
 
 

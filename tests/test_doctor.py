@@ -51,6 +51,16 @@ def test_few_open_files_are_said_with_the_command_to_run(tmp_path: Path, monkeyp
     assert "A process may open only 256 files: ulimit -n 2048." in examined.advice
 
 
+def test_a_limit_of_open_files_that_only_root_can_raise_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.resource, "getrlimit", lambda what: (256, 256))
+    examined = doctor.examine(machine_of(tmp_path), start_worker=False)
+    (advice,) = [advice for advice in examined.advice if "256 files" in advice]
+    assert "limits.conf" in advice
+    assert "ulimit -n" not in advice
+
+
 def test_a_missing_pil_is_said_with_both_remedies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "which_pil", lambda: None)
     examined = doctor.examine(machine_of(tmp_path), start_worker=False)

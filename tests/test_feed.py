@@ -288,6 +288,27 @@ def test_a_missing_file_a_folder_and_a_pipe_are_bad_samples(tmp_path: Path) -> N
     assert "directory" in reasons["folder.jpg"]
 
 
+def lacks(image: np.ndarray) -> np.ndarray:
+    return image[{"cat": 1}["dog"]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_transform_that_raises_is_named_with_its_line_and_the_file_is_not_blamed(photos: Path, workers: int) -> None:
+    with feed_of(photos, transforms=[lacks], num_workers=workers) as feed, pytest.raises(ff.SampleError) as caught:
+        next(iter(feed))
+    line = lacks.__code__.co_firstlineno + 1
+    assert "transform lacks raised KeyError: 'dog' (" in str(caught.value)
+    assert f" ({__file__}, line {line}); mend the function, or pass" in str(caught.value)
+
+
+def test_a_bad_file_whose_name_is_no_text_has_a_message_that_can_be_printed(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"h\xe9.jpg")).write_bytes(b"")
+    with ff.images(tmp_path, 16, on_error="skip", num_workers=0) as feed:
+        assert list(feed) == []
+    assert b"h\\udce9.jpg (index 0): the file is empty" in str(feed.errors[0]).encode()
+    assert Path(feed.errors[0].path).exists()
+
+
 def test_a_batch_of_only_bad_samples_is_left_out(make_folder: Callable[..., Path]) -> None:
     folder = make_folder({f"{i}.jpg": b"" if i < 4 else encode(picture(i)) for i in range(8)})
     with feed_of(folder, batch_size=4, on_error="skip") as feed:
@@ -574,6 +595,9 @@ def test_stats_name_the_slow_side(photos: Path) -> None:
         ({"timeout": "1"}, "timeout='1'"),
         ({"ordered": 1}, "ordered=1"),
         ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"with_index": 1}, "with_index=1: pass True or False"),
+        ({"exact": "no"}, "exact='no': pass True or False"),
+        ({"orient": None}, "orient=None: pass True or False"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"shard": (2, 2)}, "shard"),
         ({"seed": -1}, "seed=-1"),
@@ -717,3 +741,37 @@ def test_workers_may_be_waited_for_by_others(photos: Path) -> None:
             assert len(list(batches)) == len(feed) - 1
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def test_a_stopped_worker_that_was_roused_does_not_keep_the_work_from_the_others() -> None:
+    with ff.map(abs, [-1], num_workers=2, timeout=0.2) as feed:
+        assert list(feed) == [1]
+        while feed._ring.native.sleepers() < 2:
+            os.sched_yield()
+        stopped = feed._crew.pids[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            assert list(feed) == [1]
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
+def test_a_feed_closed_by_a_signal_handler_while_it_waits_says_so() -> None:
+    feed = ff.map(abs, [-1, -2], chunk_size=1, num_workers=1, prefetch=1)
+    before = signal.signal(signal.SIGUSR1, lambda *_: feed.close())
+    try:
+        batches = iter(feed)
+        next(batches)
+        while feed._ring.native.sleepers() < 1:
+            os.sched_yield()
+        os.kill(feed._crew.pids[0], signal.SIGSTOP)  # so that there is something to wait for
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(ff.FeedClosed):
+            next(batches)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_timeout_may_be_longer_than_the_system_counts(photos: Path) -> None:
+    with feed_of(photos, timeout=1e9) as feed:
+        assert len(list(feed)) == len(feed)

@@ -271,3 +271,20 @@ def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pyt
         ring.free()
     assert ring.free() is ring.slots[0]
     assert asked[0] == asked[1]
+
+
+def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Ring) -> None:
+    slot = open_batch(ring, rows=2)
+    with words(ring) as memory:
+        struct.pack_into("<Q", memory, CELLS_AT + 8, 0)
+    ring.native.set_waiting(_native.WAIT_BATCH)
+    ready = os.eventfd(0, os.EFD_NONBLOCK)
+    try:
+        worker = _native.FunctionWorker(ring._mapping, 0, -1, ready)
+        assert worker.take() == slot.number
+        worker.reply(0, 0, 1)
+        assert os.eventfd_read(ready) == 1
+    finally:
+        os.close(ready)
+    with pytest.raises(Damaged):
+        ring.complete(slot)

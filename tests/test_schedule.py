@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastfeed.errors import ConfigError
-from fastfeed.schedule import Schedule, check_seed
+from fastfeed.schedule import Cursor, Schedule, check_seed
 
 
 def batch(schedule: Schedule, epoch: int, k: int) -> list[int]:
@@ -186,3 +186,23 @@ def test_a_foreign_fingerprint_is_refused_in_words() -> None:
     )
     with pytest.raises(ConfigError, match="shuffle was None and is True"):
         Schedule(12, 5, True, 3).check_fingerprint({})
+
+
+def test_an_iteration_begins_after_the_last_epoch_that_the_one_before_has_reached() -> None:
+    cursor = Cursor(3)
+    for epoch, batch in cursor.begin(2):
+        cursor.advance(epoch, batch)
+    assert list(cursor.begin(1)) == [(2, 0), (2, 1), (2, 2)]
+
+
+def test_a_state_taken_while_two_epochs_are_delivered_at_once_knows_both() -> None:
+    cursor = Cursor(3)
+    order = list(itertools.islice(cursor.begin(None), 9))
+    delivered = [(0, 0), (0, 1), (1, 0), (1, 2), (2, 0), (0, 2), (1, 1)]
+    for taken in range(len(delivered) + 1):
+        resumed = Cursor(3)
+        resumed.load(cursor.state())
+        rest = set(itertools.islice(resumed.begin(None), 9 - taken))
+        assert rest == set(order) - set(delivered[:taken])
+        if taken < len(delivered):
+            cursor.advance(*delivered[taken])

@@ -335,6 +335,11 @@ def test_what_is_no_source_is_refused_with_the_remedy(here: Path, source: Any, t
     assert text in refusal(source)
 
 
+def test_paths_as_bytes_are_not_taken_for_images(here: Path) -> None:
+    Path("a.jpg").touch()
+    assert "sample 0 of the source is b'a.jpg', the path of a file" in refusal([b"a.jpg"])
+
+
 def test_files_refuses_encoded_images() -> None:
     with pytest.raises(ConfigError, match=r"pass them to ff.images as they are"):
         files([b"x"])

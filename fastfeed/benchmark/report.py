@@ -113,6 +113,14 @@ def require_matplotlib() -> None:
         raise ConfigError("--plot needs matplotlib, which is not installed: pip install 'fastfeed[plot]'") from error
 
 
+def require_format(path: Path) -> None:
+    """Raise ConfigError where matplotlib writes no files of this name: before measuring, not after."""
+    figure_module: Any = importlib.import_module("matplotlib.figure")
+    formats = figure_module.Figure().canvas.get_supported_filetypes()
+    if path.suffix and path.suffix[1:].lower() not in formats:
+        raise ConfigError(f"--plot {path}: {path.suffix} is no format that can be drawn; name a file that ends in .png")
+
+
 def _row(side: Timed, floor: float | None, plain: float | None) -> list[str]:
     name, workers = side.name, str(side.workers)
     if side.rate is None:
