@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -59,6 +60,13 @@ int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd)
     int error = pthread_create(&thread, &small, watch, (void *)(intptr_t)consumer_pidfd);
     pthread_attr_destroy(&small);
     return -error;
+}
+
+void ff_worker_keep_heap(void)
+{
+    /* Blocks up to this, and twice as much at the end of the heap, stay; no page of it is touched. */
+    void *volatile block = malloc(16 << 20);
+    free(block);
 }
 
 static ff_worker_entry *entry(const ff_worker *worker)

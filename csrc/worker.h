@@ -29,6 +29,11 @@ typedef struct ff_worker {
  * this process's own children.  0, or a negative errno. */
 int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd);
 
+/* For workers that run the user's code: let free() keep some megabytes for the next item.  glibc starts by giving what is
+ * freed at the end of the heap back to the system, and the next item pays for it with page faults, until a block beyond
+ * its limits is freed and raises them: mallopt(3), M_MMAP_THRESHOLD.  Elsewhere this does nothing. */
+void ff_worker_keep_heap(void);
+
 /* For workers that run Python, a cell at a time.  Claim one, asleep while there is none: 1, 0 to stop, -1 lost; then,
  * its rows done, publish it: 0, -1 lost. */
 int ff_worker_acquire(ff_worker *worker);

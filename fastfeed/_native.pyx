@@ -146,6 +146,7 @@ cdef extern from "worker.h" nogil:
         int work_fd, ready_fd
         uint64_t patience_ns
     int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd)
+    void ff_worker_keep_heap()
     int ff_worker_acquire(ff_worker *worker)
     int ff_worker_reply(ff_worker *worker, uint64_t used, int code)
     void ff_worker_count(ff_worker *worker, uint64_t samples, uint64_t work_ns)
@@ -950,3 +951,8 @@ def settle(int consumer_pidfd, unsigned number, int last_fd):
     cdef int code = ff_worker_settle(consumer_pidfd, number, last_fd)
     if code != 0:
         raise OSError(-code, "cannot start the watching thread")
+
+
+def keep_heap():
+    """Let what the user's code frees in this process be there for its next item."""
+    ff_worker_keep_heap()

@@ -84,6 +84,7 @@ def main() -> None:
     """Run a function worker; argv holds its number."""
     number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
+    _native.keep_heap()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # what is printed must not wait for the end, which may be sudden
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -68,3 +68,11 @@ def failing(items: list[int], at: int) -> Iterator[int]:
 
 def signature_of_all_kinds(a, b=2, /, c=3, *rest, d, e=5, **more) -> Iterator[object]:
     yield a, b, c, rest, d, e, more
+
+
+def arrays_of_100_kb(items: Iterable[int]) -> Iterator[np.ndarray]:
+    import numpy as np
+
+    for item in items:
+        values = np.full(12_500, float(item))
+        yield np.sqrt(values) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import platform
 import random
 import signal
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from functions import OwnError, batches, count_up, endless, failing, signature_of_all_kinds
+from functions import OwnError, arrays_of_100_kb, batches, count_up, endless, failing, signature_of_all_kinds
 
 import fastfeed as ff
 
@@ -488,6 +489,20 @@ def test_a_large_array_is_shared_by_the_workers_and_private_where_it_is_written(
             totals = [total for _, total in itertools.islice(feed, 4)]
             assert totals == [expected, expected, expected + 8, expected + 8]
     assert large.sum() == len(large)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such limits to raise")
+def test_arrays_that_a_worker_makes_again_and_again_cost_no_page_faults() -> None:
+    def page_faults() -> int:
+        (worker,) = psutil.Process().children()
+        return int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[7])
+
+    with ff.parallel(arrays_of_100_kb, split="items", split_size=4, num_workers=1)(range(100)) as feed:
+        for _ in range(2):  # every slot has been used then
+            list(feed)
+        before = page_faults()
+        list(feed)
+        assert page_faults() - before < 200  # 25 pages an array, where they go back to the system each time
 
 
 def test_parts_of_a_memory_map_travel_one_by_one(tmp_path: Path) -> None:
