@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "killpoint.h"
 
 /* Rows whose beginning is asked of the caches ahead of the one being copied: a row of a large table misses them all,
@@ -32,7 +33,7 @@ static inline __attribute__((always_inline)) void copy(uint8_t *to, const uint8_
     }
 }
 
-static void copy_rows(const ff_column *column, const int64_t *index, uint32_t rows, uint8_t *to)
+static void copy_rows(const ff_column *column, const int64_t *index, uint32_t rows, uint8_t *to, uint64_t whole)
 {
     const uint8_t *base = column->base;
     const int64_t stride = column->stride;
@@ -44,7 +45,12 @@ static void copy_rows(const ff_column *column, const int64_t *index, uint32_t ro
     case 16: copy(to, base, stride, index, rows, 16); break;
     case 32: copy(to, base, stride, index, rows, 32); break;
     case 64: copy(to, base, stride, index, rows, 64); break;
-    default: copy(to, base, stride, index, rows, column->row_bytes);
+    default:
+        if (whole < FF_COPY_LARGE)
+            copy(to, base, stride, index, rows, column->row_bytes);
+        else
+            for (uint32_t r = 0; r < rows; r++, to += column->row_bytes)
+                ff_copy(to, base + index[r] * stride, column->row_bytes, whole);
     }
 }
 
@@ -84,21 +90,21 @@ static int together(const ff_column *column, const int64_t *index, uint32_t rows
     return 1;
 }
 
-static int fetch(const ff_column *column, const int64_t *index, uint32_t rows, uint8_t *to)
+static int fetch(const ff_column *column, const int64_t *index, uint32_t rows, uint8_t *to, uint64_t whole)
 {
     const int64_t from = index[0] * column->stride;
-    const int whole = together(column, index, rows);
+    const int in_one = together(column, index, rows);
     if (column->base == NULL)
-        return whole ? read_at(column->fd, column->offset + from, rows * column->row_bytes, to)
-                     : read_rows(column, index, rows, to);
-    if (whole)
-        memcpy(to, column->base + from, rows * column->row_bytes);
+        return in_one ? read_at(column->fd, column->offset + from, rows * column->row_bytes, to)
+                      : read_rows(column, index, rows, to);
+    if (in_one)
+        ff_copy(to, column->base + from, rows * column->row_bytes, whole);
     else
-        copy_rows(column, index, rows, to);
+        copy_rows(column, index, rows, to, whole);
     return 0;
 }
 
-static int from_file(ff_column *column, const int64_t *index, uint32_t rows, uint8_t *to)
+static int from_file(ff_column *column, const int64_t *index, uint32_t rows, uint8_t *to, uint64_t whole)
 {
     /* Reading a mapping beyond its file's end is a SIGBUS.  A file that shrinks between this line and the copy still is
      * one: it costs the worker, and its successor comes to this line. */
@@ -110,12 +116,13 @@ static int from_file(ff_column *column, const int64_t *index, uint32_t rows, uin
         for (uint32_t r = 0; r < rows; r++)
             posix_fadvise(column->fd, column->offset + index[r] * column->stride, (off_t)column->row_bytes,
                           POSIX_FADV_WILLNEED);
-    const int code = fetch(column, index, rows, to);
+    const int code = fetch(column, index, rows, to, whole);
     column->slow = ff_now_ns() - begun > rows * (SLOW_NS + column->row_bytes);
     return code;
 }
 
-int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first)
+int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first,
+                   uint64_t whole)
 {
     /* The indices are the consumer's, but a damaged ring must not make this process read elsewhere. */
     for (uint32_t r = 0; r < rows; r++)
@@ -124,7 +131,7 @@ int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows,
     for (uint32_t k = 0; k < gather->count && rows > 0; k++) {
         ff_column *column = &gather->columns[k];
         uint8_t *to = slot + column->slot_at + first * column->row_bytes;
-        int code = column->fd < 0 ? fetch(column, index, rows, to) : from_file(column, index, rows, to);
+        int code = column->fd < 0 ? fetch(column, index, rows, to, whole) : from_file(column, index, rows, to, whole);
         if (code != 0)
             return code;
     }
@@ -145,7 +152,8 @@ int ff_gather_run(ff_worker *worker, const ff_gather *gather)
         /* Poison marks a whole batch. */
         if (rows > 0 && status[first] != FF_ROW_FAILED(FF_E_POISON)) {
             ff_worker_note(worker, first);
-            int code = ff_gather_rows(gather, ff_ring_index(ring, slot) + first, rows, ff_ring_row(ring, slot, 0), first);
+            int code = ff_gather_rows(gather, ff_ring_index(ring, slot) + first, rows, ff_ring_row(ring, slot, 0), first,
+                                      ring->slot_stride);
             FF_KILL_POINT(ring, "pixels");
             memset(status + first, code == 0 ? FF_ROW_DONE : FF_ROW_FAILED(code), rows);
             FF_KILL_POINT(ring, "status");

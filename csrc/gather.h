@@ -28,9 +28,10 @@ typedef struct ff_gather {
     uint32_t count;
 } ff_gather;
 
-/* Rows index[0..rows) of every column, to the rows of the slot from first on.  0; FF_E_TRUNCATED where a file has shrunk;
- * FF_E_OPEN where it cannot be read; FF_E_LIMIT where an index is none. */
-int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first);
+/* Rows index[0..rows) of every column, to the rows of the slot from first on; `whole` is the size of the batch.  0;
+ * FF_E_TRUNCATED where a file has shrunk; FF_E_OPEN where it cannot be read; FF_E_LIMIT where an index is none. */
+int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first,
+                   uint64_t whole);
 
 /* Fill cells until the feed stops: FF_STEP_STOP or FF_STEP_LOST.  The rows of a cell succeed or fail together. */
 int ff_gather_run(ff_worker *worker, const ff_gather *gather);

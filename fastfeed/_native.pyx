@@ -48,6 +48,9 @@ cdef extern from "rng.h" nogil:
 cdef extern from "permute.h" nogil:
     uint64_t ff_permute(uint64_t n, uint64_t seed, uint64_t epoch, uint64_t position)
 
+cdef extern from "copy.h" nogil:
+    void ff_copy(void *to, const void *from_, size_t size, size_t whole)
+
 cdef extern from "cpu.h" nogil:
     const char *ff_simd_name()
     int ff_simd_select(const char *name)
@@ -170,7 +173,8 @@ cdef extern from "gather.h" nogil:
         uint64_t samples
         ff_column *columns
         uint32_t count
-    int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first)
+    int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first,
+                       uint64_t whole)
     int ff_gather_run(ff_worker *worker, const ff_gather *gather)
 
 NEED_DECODE = FF_NEED_DECODE
@@ -263,6 +267,20 @@ def simd_refused():
     """What FASTFEED_SIMD asks for and cannot have, or None."""
     cdef const char *name = ff_simd_refused()
     return None if name == NULL else name.decode("utf-8", "replace")
+
+
+def address(const uint8_t[::1] memory not None):
+    """Where memory of at least one byte begins."""
+    return <size_t>&memory[0]
+
+
+def copy(uint8_t[::1] to not None, const uint8_t[::1] piece not None, size_t whole):
+    """Copy a piece of a batch of `whole` bytes to where it belongs; they are of one length."""
+    if to.shape[0] != piece.shape[0]:
+        raise ValueError("the piece and its place differ in length")
+    if piece.shape[0]:
+        with nogil:
+            ff_copy(&to[0], &piece[0], piece.shape[0], whole)
 
 
 def libjpeg_version():
@@ -916,7 +934,7 @@ cdef class Gather:
         if index.shape[0] == 0:
             return 0
         with nogil:
-            code = ff_gather_rows(&self.gather, &index[0], index.shape[0], &slot[0], 0)
+            code = ff_gather_rows(&self.gather, &index[0], index.shape[0], &slot[0], 0, slot.shape[0])
         return code
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastfeed import _native
 from fastfeed.errors import ConfigError
 from fastfeed.options import one_of, whole
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 _REMEDY = "make the items alike, pad ragged sequences with collate=ff.pad(...), or pass collate= a function of your own"
 _SIDES = ("left", "right")
+# Smaller arrays are stacked when all are there: it costs less than finding their row.
+_ROW_BYTES = 1024
 
 
-def collate(items: Sequence[Any], *, allocate: Allocate | None = None) -> Any:
+def collate(items: Sequence[Any], *, rows: Rows | None = None) -> Any:
     """Make one batch of items that are alike.
 
     Parameters
@@ -31,8 +34,8 @@ def collate(items: Sequence[Any], *, allocate: Allocate | None = None) -> Any:
         complex, NumPy's scalars) an array of shape (items,), whole numbers that no integer dtype holds a list.
         Tuples, named tuples, dicts and dataclasses are collated member by member, all the way down.  Anything else
         (strings, bytes, None, lists, objects) stays as it is, in a list.
-    allocate : callable, optional
-        Called with shape and dtype where arrays are stacked; returns the array to fill, ``numpy.empty`` by default.
+    rows : Rows, optional
+        What the items were put into; it also says where arrays are to be made.
 
     Returns
     -------
@@ -46,7 +49,8 @@ def collate(items: Sequence[Any], *, allocate: Allocate | None = None) -> Any:
     """
     if not items:
         raise ConfigError("collate: there are no items to make a batch of")
-    return _collate(items, "", lambda column, where: _column(column, where, allocate))
+    rows = rows or Rows(0)
+    return _collate(items, "", lambda column, where: _column(column, where, rows))
 
 
 def pad(
@@ -125,19 +129,20 @@ class Pad:
         _fitting(np.asarray([self.value]), dtype, f"value={self.value!r}")
         object.__setattr__(self, "dtype", dtype)  # one spelling, so that equal ones compare equal
 
-    def __call__(self, items: Sequence[Any], *, allocate: Allocate | None = None) -> Any:
+    def __call__(self, items: Sequence[Any], *, rows: Rows | None = None) -> Any:
         """Make one batch; see `collate`."""
         if not items:
             raise ConfigError("pad: there are no items to make a batch of")
+        rows = rows or Rows(0)
 
         def column(values: Sequence[Any], where: str) -> Any:
             if all(_is_sequence(value) for value in values):
-                return self._rows(values, where, allocate)
-            return _column(values, where, allocate)
+                return self._rows(values, where, rows.allocate)
+            return _column(values, where, rows)
 
         return _collate(items, "", column)
 
-    def _rows(self, sequences: Sequence[Any], where: str, allocate: Allocate | None) -> NDArray[Any]:
+    def _rows(self, sequences: Sequence[Any], where: str, allocate: Allocate) -> NDArray[Any]:
         import numpy as np
 
         rows = [self._cut(sequence) for sequence in sequences]
@@ -146,7 +151,7 @@ class Pad:
                 raise ConfigError(f"pad: {_name(number, where)} is no flat sequence of numbers or strings: {_REMEDY}")
         dtype = np.dtype(self.dtype) if self.dtype is not None else self._dtype(rows, where)
         width = self.maxlen if self.maxlen is not None else max(map(len, rows))
-        batch: NDArray[Any] = (allocate or np.empty)((len(rows), width), dtype)
+        batch: NDArray[Any] = allocate((len(rows), width), dtype)
         for number, row in enumerate(rows):
             values = _fitting(row, dtype, f"pad: {_name(number, where)}")
             if self.side == "right":
@@ -189,6 +194,101 @@ class Pad:
             found = np.result_type(found, value.dtype)
         _fitting(value.reshape(1), found, f"pad: value={self.value!r}")
         return found
+
+
+class Rows:
+    """Memory of a batch whose items come one by one: each array goes into its row while it is in the caches.
+
+    Parameters
+    ----------
+    count : int
+        Items in the batch, at most.
+    allocate : callable, optional
+        Called with shape and dtype; returns the array to fill, ``numpy.empty`` by default.
+    ndim : int
+        Dimensions of an array that is worth a row, at least.
+    """
+
+    def __init__(self, count: int, allocate: Allocate | None = None, ndim: int = 0) -> None:
+        import numpy as np
+
+        self.allocate: Allocate = allocate or np.empty
+        self._count, self._ndim = count, ndim
+        self._array = np.ndarray
+        self._columns: dict[tuple[Any, ...], NDArray[Any]] = {}
+        # By id, the rows that were given out: column and number.
+        self._rows: dict[int, tuple[NDArray[Any], int, NDArray[Any]]] = {}
+
+    def put(self, item: Any, number: int) -> Any:
+        """Return an item like this one, of which the arrays that go well with those before it are rows of columns.
+
+        Raises
+        ------
+        MemoryError
+            If there is no memory for a column.
+        """
+        return self._put(item, number, ())
+
+    def _put(self, item: Any, number: int, where: tuple[Any, ...]) -> Any:
+        kind = type(item)
+        if kind is self._array:
+            return self._put_array(item, number, where)
+        if kind is dict:
+            return {key: self._put(value, number, (*where, key)) for key, value in item.items()}
+        if isinstance(item, type):
+            return item
+        if kind is tuple or (isinstance(item, tuple) and hasattr(item, "_make")):
+            members = [self._put(value, number, (*where, position)) for position, value in enumerate(item)]
+            return item._make(members) if hasattr(item, "_make") else tuple(members)
+        if dataclasses.is_dataclass(item) and all(hasattr(item, field.name) for field in dataclasses.fields(item)):
+            return _rebuilt(item, lambda name, value: self._put(value, number, (*where, name)))
+        return item
+
+    def _put_array(self, item: NDArray[Any], number: int, where: tuple[Any, ...]) -> NDArray[Any]:
+        dtype = item.dtype
+        # Strings of several lengths are of several dtypes; the longest is not known yet.
+        if item.nbytes < _ROW_BYTES or item.ndim < self._ndim or dtype.hasobject or dtype.kind == "U":
+            return item
+        column = self._columns.get(where)
+        if column is None:
+            column = self._columns[where] = self.allocate((self._count, *item.shape), dtype)
+        if column.shape[1:] != item.shape or column.dtype != dtype or number >= self._count:
+            return item  # for collate to refuse in words
+        row: NDArray[Any] = column[number]
+        if item.flags.c_contiguous:
+            _native.copy(row.reshape(-1).view("u1"), item.reshape(-1).view("u1"), column.nbytes)
+        else:
+            row[...] = item
+        self._rows[id(row)] = column, number, row
+        return row
+
+    def stacked(self, values: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
+        """Return the array of these rows, where they lie one behind the other from the first one on."""
+        column, _, _ = self._rows.get(id(values[0]), (None, 0, None))
+        if column is None:
+            return None
+        for number, value in enumerate(values):
+            of, at, _ = self._rows.get(id(value), (None, 0, None))
+            if of is not column or at != number:
+                return None
+        return column[: len(values)]
+
+
+def blank(item: Any, sequences: bool) -> Any:
+    """Return an item that is collated with this one and says nothing: zeros, in a list None, and [] for `sequences`."""
+    import numpy as np
+
+    if isinstance(item, tuple):
+        members = [blank(value, sequences) for value in item]
+        return item._make(members) if hasattr(item, "_make") else tuple(members)
+    if isinstance(item, dict):
+        return {key: blank(value, sequences) for key, value in item.items()}
+    if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        return _rebuilt(item, lambda _, value: blank(value, sequences))
+    if sequences and _is_sequence(item):
+        return item[:0]
+    kind = _kind(type(item))
+    return np.zeros_like(item) if kind == "array" else type(item)(0) if kind == "number" else None
 
 
 def _is_sequence(value: object) -> bool:
@@ -239,19 +339,25 @@ def _collate(items: Sequence[Any], where: str, column: Callable[[Sequence[Any], 
         return {key: _collate([item[key] for item in items], f"{where}[{key!r}]", column) for key in first}
     if dataclasses.is_dataclass(first) and not isinstance(first, type):
         _same_type(items, where, type(first))
-        # Not by its constructor, which may check or convert the values of one item.
-        batch = object.__new__(type(first))
-        for field in dataclasses.fields(first):
-            values = [getattr(item, field.name) for item in items]
-            object.__setattr__(batch, field.name, _collate(values, f"{where}.{field.name}", column))
-        return batch
+        return _rebuilt(
+            first, lambda name, _: _collate([getattr(item, name) for item in items], f"{where}.{name}", column)
+        )
     for number, item in enumerate(items):
         if isinstance(item, tuple | dict) or (dataclasses.is_dataclass(item) and not isinstance(item, type)):
             raise _differ(where, number, f"is a {type(item).__name__}", f"a {type(first).__name__}")
     return column(items, where)
 
 
-def _column(values: Sequence[Any], where: str, allocate: Allocate | None) -> Any:
+def _rebuilt(item: Any, member: Callable[[str, Any], Any]) -> Any:
+    """Return a dataclass like this one, with other members."""
+    # Not by its constructor, which may check or convert the values of one item.
+    made = object.__new__(type(item))
+    for field in dataclasses.fields(item):
+        object.__setattr__(made, field.name, member(field.name, getattr(item, field.name)))
+    return made
+
+
+def _column(values: Sequence[Any], where: str, rows: Rows) -> Any:
     """Stack arrays, make an array of numbers, and leave the rest in a list."""
     import numpy as np
 
@@ -261,6 +367,9 @@ def _column(values: Sequence[Any], where: str, allocate: Allocate | None) -> Any
         number = next(number for number, value in enumerate(values) if _kind(type(value)) != expected)
         raise _differ(where, number, f"is {_words(values[number])}", _words(values[0]))
     if kinds == {"array"}:
+        batch = rows.stacked(values)
+        if batch is not None:
+            return batch
         shape, dtype = values[0].shape, values[0].dtype
         for number, value in enumerate(values):
             if value.shape != shape:
@@ -269,7 +378,7 @@ def _column(values: Sequence[Any], where: str, allocate: Allocate | None) -> Any
                 raise _differ(where, number, f"has dtype {value.dtype}", f"{dtype}")
         if dtype.kind == "U":  # whose dtype has the length of its longest string
             dtype = np.result_type(*(value.dtype for value in values))
-        return np.stack(values, out=(allocate or np.empty)((len(values), *shape), dtype))
+        return np.stack(values, out=rows.allocate((len(values), *shape), dtype))
     if kinds == {"number"}:
         column = np.array(values)
         integers = all(isinstance(value, int | np.integer | np.bool_) for value in values)

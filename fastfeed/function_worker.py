@@ -43,8 +43,7 @@ def packed_spec(work: Work, careful: bool) -> bytearray:
     out[:8] = len(packed).to_bytes(8, "little")
     out[8 : 8 + len(packed)] = packed
     for start, (_, pieces) in zip(starts, frames, strict=True):
-        for at, piece in pieces:
-            out[start + at : start + at + len(piece)] = piece
+        payload.fill(memoryview(out)[start:], pieces)
     return out
 
 
@@ -109,10 +108,14 @@ def main() -> None:
         broken = failure(Failed("loading it in a worker", error))
 
     def reserve(size: int) -> memoryview:
-        if size > worker.allocated():
-            worker.set_allocated(grow(RING_FD, worker.offset(), size, worker.limit()))
+        had = worker.allocated()
+        if size > had:
+            worker.set_allocated(grow(RING_FD, worker.offset(), size, worker.limit(), had))
         return worker.payload(size)
 
+    arena = payload.Arena(reserve)
+    if work is not None:
+        work.arena = arena
     worker.attach()
     note = worker.note if spec["careful"] else None
     while worker.take() >= 0:
@@ -123,11 +126,12 @@ def main() -> None:
                 used, code = payload.write(broken, reserve, home=True), _native.E_PYTHON
             else:
                 careful, unit, items = payload.read_copied(worker.payload(worker.used()))
+                arena.clear()
                 reply = None if unit is None else work(unit, worker.note if careful else note)
                 try:
-                    used = payload.write(reply, reserve, home=True)
+                    used = payload.write(reply, reserve, True, arena)
                 except payload.UnpicklableError:
-                    used = payload.write(work.sendable(unit, reply), reserve, home=True)
+                    used = payload.write(work.sendable(unit, reply), reserve, True, arena)
                 del reply, unit
         except BaseException as error:
             used, code = payload.write(failure(error), reserve, home=True), _native.E_PYTHON

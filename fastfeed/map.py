@@ -32,8 +32,9 @@ def map(
     Parameters
     ----------
     fn : callable
-        Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  After a worker's
-        death, and once in a worker if it draws random numbers, it may be called again with the same item.
+        Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  It may return the
+        same array each time, with other values.  After a worker's death, and in a worker once where it draws random
+        numbers or returns the same array or container twice, it may be called again with the same items.
     iterable : iterable
         Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.
     batch_size : int, optional
@@ -45,7 +46,9 @@ def map(
         Makes a batch of a list of results, in place of the above; `fastfeed.pad` is one.
     on_error : {"raise", "skip", "replace"}
         What becomes of an item whose call raises, or kills its worker twice: `WorkerError` (`WorkerDied`), no result,
-        or None in its place.  Skipped and replaced ones land in `feed.errors`.
+        or None in its place (in a batch that is not made by a function of yours: zeros, None in a list, and nothing
+        but filling in a padded row).  Skipped and replaced ones land in `feed.errors`; a batch of nothing else is left
+        out.
     seed : int or None
         `random` and `numpy.random` are seeded with (seed, epoch, index) for each item, if the function uses them.
     num_workers, ordered, prefetch, timeout

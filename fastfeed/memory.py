@@ -27,8 +27,8 @@ def allocate(fd: int, start: int, size: int) -> None:
         ) from error
 
 
-def grow(fd: int, offset: int, size: int, limit: int) -> int:
-    """Make a payload slot hold at least `size` bytes; how many it then holds.
+def grow(fd: int, offset: int, size: int, limit: int, had: int) -> int:
+    """Make a payload slot that `had` so many bytes hold at least `size`; how many it then holds.
 
     Raises
     ------
@@ -40,7 +40,8 @@ def grow(fd: int, offset: int, size: int, limit: int) -> int:
             f"a value of {size / 1e9:,.2f} GB does not fit: this process may use {limit / 1e9:,.2f} GB a slot; "
             f"yield smaller pieces"
         )
-    # A quarter more than asked for: values that grow a little each time must not call the system each time.
-    room = min(max(size + size // 4, _STEP) // _STEP * _STEP + _STEP, limit)
+    # Values that grow a little each time must not call the system each time, and most do not grow.
+    more = size // 4 if size < 4 * had else 0
+    room = min((size + more) // _STEP * _STEP + _STEP, limit)
     allocate(fd, offset, room)
     return room

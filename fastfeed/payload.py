@@ -1,45 +1,115 @@
 """Any value as one frame of bytes: pickle protocol 5 with its buffers laid out behind it.
 
-    u64 buffers | u64 pickle bytes | u64 length of each buffer | pickle | buffer, buffer, ...  (each 64-byte aligned)
+    u64 0       | u64 pickle bytes | pickle
+    u64 buffers | u64 pickle bytes | u64 offset of the table | ...
+        buffers, each 64-byte aligned, and somewhere among them the table (u64 offset, u64 length of each) | pickle
 
-Arrays are copied once, into the frame; reading one back copies nothing: its arrays are views of the frame's memory and
-keep whatever owns that memory alive.
+Arrays are copied once, into the frame, or are made there (`Arena`); reading one back copies nothing: its arrays are
+views of the frame's memory and keep whatever owns that memory alive.
 """
 
 from __future__ import annotations
 
 import copyreg
 import io
+import math
 import pickle
 import struct
 import sys
 
-from fastfeed import TYPE_CHECKING
+from fastfeed import TYPE_CHECKING, _native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 _HEAD = struct.Struct("<QQ")
+_TABLE_AT = struct.Struct("<Q")
 _ALIGN = 64
+_LARGE = 1 << 20
 
 
 class UnpicklableError(TypeError):
     """A value that no pickler takes; the text names its type."""
 
 
-def frame(value: Any, by_value: bool = False, home: bool = False) -> tuple[int, list[tuple[int, Any]]]:
+class Arena:
+    """Memory of a frame that is yet to be written, for arrays that are to be part of it.
+
+    Parameters
+    ----------
+    reserve : callable
+        Returns so many bytes of the frame's memory, from its beginning; what it has returned before stays valid.
+    """
+
+    def __init__(self, reserve: Callable[[int], memoryview]) -> None:
+        self._reserve = reserve
+        self._address = 0
+        self.end = 0
+
+    def clear(self) -> None:
+        """Begin another frame."""
+        self.end = 0
+
+    def take(self, size: int) -> memoryview:
+        """So many bytes, at least one."""
+        start = -(-max(self.end, _HEAD.size + _TABLE_AT.size) // _ALIGN) * _ALIGN
+        memory = self._reserve(start + size)
+        self._address = _native.address(memory)
+        self.end = start + size
+        return memory[start : self.end]
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Make an array; as ``numpy.empty``."""
+        import numpy as np
+
+        size = math.prod(shape) * dtype.itemsize
+        return np.ndarray(shape, dtype, self.take(size)) if size else np.empty(shape, dtype)
+
+    def offset(self, piece: memoryview) -> int:
+        """Where a piece lies in the frame, or -1."""
+        if not self.end or not len(piece):
+            return -1
+        offset = _native.address(piece) - self._address
+        return offset if 0 < offset <= self.end - len(piece) else -1
+
+
+def frame(
+    value: Any, by_value: bool = False, home: bool = False, arena: Arena | None = None
+) -> tuple[int, list[tuple[int, Any]]]:
     """Lay a value out: the size of its frame, and (offset, bytes-like) pieces to be copied there.
 
     Functions and classes that the other side cannot import go by value: those of ``__main__``, those that no name
     leads to, and with `by_value` all that cloudpickle thinks so of.  With `home` the value goes to where this process
-    has its work from: classes that came from there go by reference.
+    has its work from: classes that came from there go by reference.  What lies in the `arena` stays there.
 
     Raises
     ------
     UnpicklableError
         Naming the type that cannot travel.
     """
+    pickled, raw = _pickled(value, by_value, home)
+    head = _HEAD.pack(len(raw), len(pickled))
+    if not raw:
+        return len(head) + len(pickled), [(0, head + pickled)]
+    places = [-1 if arena is None else arena.offset(piece) for piece in raw]
+    at = len(head) + _TABLE_AT.size
+    if arena is not None and max(places) >= 0:
+        at = -(-arena.end // 8) * 8
+    end = at + 16 * len(raw) + len(pickled)
+    buffers = []
+    for number, piece in enumerate(raw):
+        if places[number] < 0:
+            places[number] = -(-end // _ALIGN) * _ALIGN
+            end = places[number] + len(piece)
+            buffers.append((places[number], piece))
+    table = b"".join(
+        place.to_bytes(8, "little") + len(piece).to_bytes(8, "little") for place, piece in zip(places, raw, strict=True)
+    )
+    return end, [(0, head + _TABLE_AT.pack(at)), (at, table + pickled), *buffers]
+
+
+def _pickled(value: Any, by_value: bool, home: bool) -> tuple[bytes, list[memoryview]]:
     buffers: list[pickle.PickleBuffer] = []
     pickled = b""
     if not by_value:
@@ -50,15 +120,29 @@ def frame(value: Any, by_value: bool = False, home: bool = False) -> tuple[int, 
     if by_value or b"__main__" in pickled:
         buffers.clear()
         pickled = _by_value(value, buffers, home)
-    raw = [buffer.raw() for buffer in buffers]
-    head = _HEAD.pack(len(raw), len(pickled)) + b"".join(len(piece).to_bytes(8, "little") for piece in raw)
-    pieces: list[tuple[int, Any]] = [(0, head + pickled)]
-    end = len(head) + len(pickled)
+    return pickled, [buffer.raw() for buffer in buffers]
+
+
+def sealed(value: Any, arena: Arena) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Copy a value as it is now, its arrays into the arena: whoever made it may change it.  `opened` gives it back.
+
+    Raises
+    ------
+    UnpicklableError
+        Naming the type that cannot travel.
+    """
+    pickled, raw = _pickled(value, by_value=False, home=True)
+    kept = []
     for piece in raw:
-        start = -(-end // _ALIGN) * _ALIGN
-        pieces.append((start, piece))
-        end = start + len(piece)
-    return end, pieces
+        memory = arena.take(len(piece)) if len(piece) else memoryview(bytearray())
+        fill(memory, [(0, piece)])
+        kept.append(pickle.PickleBuffer(memory))
+    return pickled, kept
+
+
+def opened(kept: tuple[bytes, list[Any]]) -> Any:
+    """Return what was sealed."""
+    return pickle.loads(kept[0], buffers=kept[1])
 
 
 def _by_name(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
@@ -106,8 +190,7 @@ def copied(value: Any) -> Any:
     """Send a value to this very process."""
     size, pieces = frame(value)
     memory = memoryview(bytearray(size))
-    for start, piece in pieces:
-        memory[start : start + len(piece)] = piece
+    fill(memory, pieces)
     return read(memory)
 
 
@@ -121,13 +204,22 @@ def small(value: Any) -> bytes | None:
     return None if buffers or b"__main__" in pickled else pickled
 
 
-def write(value: Any, reserve: Callable[[int], memoryview], home: bool = False) -> int:
+def write(value: Any, reserve: Callable[[int], memoryview], home: bool = False, arena: Arena | None = None) -> int:
     """Write a value's frame into the memory that `reserve` returns for its size; the size."""
-    size, pieces = frame(value, home=home)
-    memory = reserve(size)
-    for start, piece in pieces:
-        memory[start : start + len(piece)] = piece
+    size, pieces = frame(value, home=home, arena=arena)
+    fill(reserve(size), pieces)
     return size
+
+
+def fill(memory: memoryview, pieces: list[tuple[int, Any]]) -> None:
+    """Copy the pieces of a frame to where they belong."""
+    size = pieces[-1][0] + len(pieces[-1][1])
+    for start, piece in pieces:
+        place = memory[start : start + len(piece)]
+        if len(piece) < _LARGE:  # a call costs more than such a copy
+            place[:] = piece
+        else:
+            _native.copy(place, piece, size)
 
 
 def read_copied(memory: memoryview) -> Any:
@@ -143,15 +235,10 @@ def has_buffers(memory: memoryview) -> bool:
 def read(memory: memoryview) -> Any:
     """Return the value of a frame; its arrays are views of `memory`."""
     count, length = _HEAD.unpack_from(memory)
-    end = _HEAD.size + 8 * count
     if not count:
-        return pickle.loads(memory[end : end + length])
-    sizes = struct.unpack_from(f"<{count}Q", memory, _HEAD.size)
-    pickled = memory[end : end + length]
-    end += length
-    buffers = []
-    for size in sizes:
-        start = -(-end // _ALIGN) * _ALIGN
-        end = start + size
-        buffers.append(memory[start:end])
-    return pickle.loads(pickled, buffers=buffers)
+        return pickle.loads(memory[_HEAD.size : _HEAD.size + length])
+    (at,) = _TABLE_AT.unpack_from(memory, _HEAD.size)
+    places = struct.unpack_from(f"<{2 * count}Q", memory, at)
+    at += 16 * count
+    buffers = [memory[start : start + size] for start, size in zip(places[::2], places[1::2], strict=True)]
+    return pickle.loads(memory[at : at + length], buffers=buffers)

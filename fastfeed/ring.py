@@ -40,7 +40,8 @@ _MADV_POPULATE_WRITE = 23
 _SEQUENCES = 1 << 32
 # Payload slots: addresses for all of them together, far below the 2^47 that a process has.
 _SPARSE_BYTES = 1 << 45
-# A payload slot that has grown beyond this gives the memory back when it carries far less.
+# A payload slot that has grown beyond this gives the memory back when it has carried far less for a while: what it
+# needs is forgotten by a quarter each time.  The end of an epoch must not cost the next one all its page faults.
 _KEEP_BYTES = 4 << 20
 
 
@@ -51,10 +52,11 @@ class Damaged(Exception):
 class Slot:
     """The consumer's own record of one slot.
 
-    `unit` is what the feed put there, `prepared` what the job has made ready for its delivery.
+    `unit` is what the feed put there, `prepared` what the job has made ready for its delivery, `needed` about how
+    many bytes it carried lately.
     """
 
-    __slots__ = ("index", "number", "prepared", "rows", "sequence", "state", "unit")
+    __slots__ = ("index", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
 
     def __init__(self, number: int, index: memoryview) -> None:
         self.number = number
@@ -64,6 +66,7 @@ class Slot:
         self.rows = 0
         self.unit: Any = None
         self.prepared: Any = None
+        self.needed = 0
 
 
 class Ring:
@@ -239,14 +242,16 @@ class Ring:
 
     def room(self, slot: Slot, size: int) -> memoryview:
         """The first `size` bytes of a payload slot, made to exist."""
-        if size > self.native.allocated(slot.number):
+        had = self.native.allocated(slot.number)
+        if size > had:
             offset = self.native.slots_at + slot.number * self.native.slot_stride
-            self.native.set_allocated(slot.number, grow(self.fd, offset, size, self.native.slot_stride))
+            self.native.set_allocated(slot.number, grow(self.fd, offset, size, self.native.slot_stride, had))
         return self.native.payload(slot.number, size)
 
     def _trim(self, slot: Slot) -> None:
-        used, allocated = self.native.used(slot.number), self.native.allocated(slot.number)
-        if allocated > max(_KEEP_BYTES, 4 * used):
+        allocated = self.native.allocated(slot.number)
+        slot.needed = max(self.native.used(slot.number), slot.needed - slot.needed // 4)
+        if allocated > max(_KEEP_BYTES, 4 * slot.needed):
             offset = self.native.slots_at + slot.number * self.native.slot_stride
             if self._mapping.advise(offset, allocated, _MADV_REMOVE):
                 self.native.set_allocated(slot.number, 0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _CHUNK_S = 2e-3
 _CHUNK_BYTES = 1 << 20
 _CHUNK_ITEMS = 4096
+_OVER = object()
 
 
 class TasksJob:
@@ -214,12 +215,18 @@ class TasksJob:
         try:
             for unit in units:
                 task, _ = self.task(unit, [])
-                with aside:
-                    try:
-                        reply = self._work(task, None)
-                    except (Exception, SystemExit) as error:
-                        self.failure = self._error(unit, failure(error))
-                yield [] if self.failure else self.results(unit, reply)
+                replies = self._work.here(task)
+                while True:
+                    with aside:
+                        try:
+                            reply = next(replies, _OVER)
+                        except (Exception, SystemExit) as error:
+                            self.failure = self._error(unit, failure(error))
+                            reply = _OVER
+                    if reply is _OVER:
+                        break
+                    yield self.results(unit, reply)
+                yield []
         finally:
             with aside:
                 self._work.close()
@@ -364,7 +371,9 @@ class MapJob(TasksJob):
         """The results; failures are noted or raised after what came before them."""
         _, first, items = unit
         results: list[Any]
-        results, failures = reply
+        results, failures, sealed = reply
+        if sealed:
+            results = [None if result is None else payload.opened(result) for result in results]
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
             if self._on_error == "raise":
@@ -423,10 +432,13 @@ class RunsJob(TasksJob):
         epoch, run, bounds = unit
         return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
 
-    def results(self, unit: Any, reply: list[Any]) -> list[Any]:
-        """What the run yielded."""
-        self.samples += len(reply)
-        return reply
+    def results(self, unit: Any, reply: Any) -> list[Any]:
+        """What the run yielded; what it raised after that is the failure."""
+        items, failed, sealed = reply
+        self.samples += len(items)
+        if failed is not None:
+            self.failure = self._error(unit, failed)
+        return [payload.opened(item) for item in items] if sealed else list(items)
 
     def what(self, unit: Any) -> str:
         """Name the elements of a run."""

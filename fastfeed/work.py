@@ -12,10 +12,13 @@ import sys
 import traceback
 
 from fastfeed import TYPE_CHECKING, payload
+from fastfeed.errors import RingMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
+
+    from fastfeed.collate import Rows
 
     Arguments = tuple[tuple[Any, ...], dict[str, Any]]
     Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 Where = tuple[str, object]
 """An argument of a call: ("args", position) or ("kwargs", name)."""
 
+# Results of these types cannot change after they were returned.
+_FIXED = (int, float, str, bytes, bool, complex, type(None))
 # What user code raises that concerns one piece of work.  An interrupt is for the consumer.
 _RAISED = (Exception, SystemExit)
 
@@ -48,6 +53,13 @@ def failure(error: BaseException) -> Failure:
     except Exception:
         error = RuntimeError(said(error))
     return what, error, text
+
+
+def item_failure(error: BaseException) -> Failure:
+    """The same, for one item; a lack of memory for what it returned concerns them all, and is raised."""
+    if isinstance(error, RingMemoryError):
+        raise error
+    return failure(error)
 
 
 def said(error: BaseException) -> str:
@@ -139,6 +151,9 @@ def name_of(function: object) -> str:
 class Work:
     """What all work has; calling it with a unit gives the reply."""
 
+    arena: payload.Arena | None = None
+    """Where the reply will be written, in a worker; it is empty when a unit begins."""
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
@@ -157,6 +172,10 @@ class Work:
     def attach(self, arguments: Callable[[], Any]) -> None:
         """Remember how to get the arguments; each call gives fresh ones."""
 
+    def here(self, unit: Any) -> Iterator[Any]:
+        """Do a unit in this process: replies, in which nothing is sealed."""
+        yield self(unit, None)
+
     def sendable(self, unit: Any, reply: Any) -> Any:
         """Make a reply that could not be pickled one that can; raises where there is none."""
         del unit
@@ -169,12 +188,13 @@ class Work:
 class MapChunk(Work):
     """Apply a function to the items of a chunk.
 
-    A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset),
-    or, with a collate function, ([batch] or [], failures by offset).
+    A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset,
+    whether the results are sealed), or, with a collate function, ([batch] or [], failures by offset, False).
 
     Each item that draws random numbers is given its own seed, (seed, epoch, index), so that results do not depend on
     how items fall into chunks.  Seeding costs more than many a function, so it begins when a chunk is seen to have
-    drawn numbers, and that chunk is done again.
+    drawn numbers, and that chunk is done again.  In the same way each result is copied at once when a function is seen
+    to return the same array or container twice: it may fill a buffer of its own each time.
     """
 
     def __init__(
@@ -189,7 +209,7 @@ class MapChunk(Work):
         self._seed = seed
         self._stop = on_error == "raise"  # at the first failure
         self._replace = on_error == "replace"
-        self._seeding = False
+        self._seeding = self._keeping = False
 
     def __call__(self, unit: tuple[int, int, list[Any], list[int]], note: Note | None) -> Any:
         """Map a chunk."""
@@ -202,33 +222,73 @@ class MapChunk(Work):
         return self._reply(*unit, note)
 
     def _reply(self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None) -> Any:
-        results, failures = self._map(epoch, first, items, without, note)
-        if self._collate is None:
-            return results, failures
+        collate: Any = self._collate
+        rows = None
+        if self.arena is not None:
+            self.arena.clear()
+        if collate is not None:
+            rows = rows_for(collate, len(items), self.arena)
+        if rows is not None:
+            results, failures = self._map(epoch, first, items, without, note, rows.put)
+        else:
+            keep = self._kept if self._keeping else None
+            results, failures = self._map(epoch, first, items, without, note, keep)
+            if keep is None and len(results) > 1 and repeats(results):
+                self._keeping = True
+                return self._reply(epoch, first, items, without, note)
+        if collate is None:
+            return results, failures, self._keeping and self.arena is not None
         if not results or (self._stop and (failures or without)):
-            return [], failures
+            return [], failures, False
+        if rows is not None and self._replace and (failures or without):
+            replaced = {*failures, *without}
+            like = next((result for offset, result in enumerate(results) if offset not in replaced), None)
+            if len(replaced) == len(results):
+                return [], failures, False
+            for offset in replaced:
+                results[offset] = rows.put(blank_for(collate, like), offset)
         if self._seeding:
             seed_everything(self._seed, epoch, first, len(items))
         try:
-            return [self._collate(results)], failures
+            return [collate(results) if rows is None else collate(results, rows=rows)], failures, False
         except Exception as error:
             raise Failed(f"collating the batch that begins with item {first}", error) from error
 
+    def _kept(self, result: Any, number: int) -> Any:
+        """A result as it is now."""
+        del number
+        if self.arena is not None and self._collate is None:
+            return payload.sealed(result, self.arena)
+        import copy
+
+        return copy.deepcopy(result)  # for this process, or for a collate function
+
     def _map(
-        self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None
+        self,
+        epoch: int,
+        first: int,
+        items: list[Any],
+        without: list[int],
+        note: Note | None,
+        keep: Callable[[Any, int], Any] | None,
     ) -> tuple[list[Any], dict[int, Failure]]:
+        """Results and failures; `keep` says what of a result, and of how many before it, is kept at once."""
         function = self.function
         results: list[Any] = []
         failures: dict[int, Failure] = {}
         done = 0
         if not (self._seeding or without or note):
             try:
-                for item in items:
-                    results.append(function(item))  # noqa: PERF401  what came before a failure is kept
+                if keep is None:
+                    for item in items:
+                        results.append(function(item))  # noqa: PERF401  what came before a failure is kept
+                else:
+                    for item in items:
+                        results.append(keep(function(item), len(results)))
                 return results, failures
             except _RAISED as error:
                 done = len(results)
-                failures[done] = failure(error)
+                failures[done] = item_failure(error)
         for offset in range(done, len(items)):
             if offset not in failures and offset not in without:
                 if note is not None:
@@ -236,10 +296,11 @@ class MapChunk(Work):
                 if self._seeding:
                     seed_everything(self._seed, epoch, first + offset)
                 try:
-                    results.append(function(items[offset]))
+                    result = function(items[offset])
+                    results.append(result if keep is None else keep(result, len(results)))
                     continue
                 except _RAISED as error:
-                    failures[offset] = failure(error)
+                    failures[offset] = item_failure(error)
             if self._stop:
                 break
             if self._replace:
@@ -249,7 +310,9 @@ class MapChunk(Work):
     def sendable(self, unit: tuple[int, int, list[Any], list[int]], reply: Any) -> Any:
         """Make failures of the results that cannot be pickled."""
         _, first, items, without = unit
-        results, failures = reply
+        results, failures, sealed = reply
+        if sealed:  # what it cannot pickle is a failure already
+            raise payload.UnpicklableError(payload.refusal(reply))
         if self._collate is not None:
             what = f"sending the batch that begins with item {first}"
             raise Failed(what, payload.UnpicklableError(payload.refusal(results[0])))
@@ -266,7 +329,50 @@ class MapChunk(Work):
                     kept.append(None)
             else:
                 kept.append(result)
-        return kept, failures
+        return kept, failures, False
+
+
+def rows_for(collate: Callable[..., Any], count: int, arena: payload.Arena | None) -> Rows | None:
+    """Rows for a batch of so many items, where the collate function is one of fastfeed's own."""
+    from fastfeed.collate import Pad, Rows
+    from fastfeed.collate import collate as default_collate
+
+    padding = isinstance(collate, Pad)  # flat arrays are sequences to it
+    if not padding and collate is not default_collate:
+        return None
+    return Rows(count, None if arena is None else arena.empty, ndim=2 if padding else 0)
+
+
+def blank_for(collate: Callable[..., Any], like: Any) -> Any:
+    """What stands for a failure in a batch of items like that."""
+    from fastfeed.collate import Pad, blank
+
+    return blank(like, sequences=isinstance(collate, Pad))
+
+
+def repeats(results: list[Any]) -> bool:
+    """Whether two results are, or hold, the same array or container, which may have changed in between."""
+    if type(results[0]) in _FIXED:
+        return False
+    numpy = sys.modules.get("numpy")
+    seen = set()
+    for result in results:
+        parts: Any = (result,)
+        if isinstance(result, tuple):
+            parts = result
+        elif isinstance(result, dict):
+            parts = (result, *result.values())
+        for part in parts:
+            if isinstance(part, list | dict | set | bytearray):
+                key = id(part)
+            elif numpy is not None and isinstance(part, numpy.ndarray) and part.size:
+                key = -part.__array_interface__["data"][0]  # views of one buffer differ as objects
+            else:
+                continue
+            if key in seen:
+                return True
+            seen.add(key)
+    return False
 
 
 class Calls(Work):
@@ -317,7 +423,8 @@ def argument(arguments: Arguments, where: Where) -> Any:
 class Runs(Calls):
     """Call a generator function on one part, and collect what it yields.  A unit is (epoch, run, parts).
 
-    Parts come with the unit, so that workers need not hold what is cut; the other arguments are loaded once.
+    Parts come with the unit, so that workers need not hold what is cut; the other arguments are loaded once.  The reply
+    is (what was yielded; what was raised after that, or None; whether that is sealed).
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
@@ -334,13 +441,31 @@ class Runs(Calls):
             {name: None if ("kwargs", name) in cut else value for name, value in kwargs.items()},
         )
 
-    def __call__(self, unit: tuple[int, int, list[Any]], note: Note | None) -> list[Any]:
-        """Do a run."""
+    def run(self, unit: tuple[int, int, list[Any]]) -> Iterator[Any]:
+        """Begin a run."""
         epoch, run, parts = unit
-        del note
         if self._others is None:
             self._others = self._arguments()
-        return list(self.start(self._others, self._split, parts, epoch, run))
+        return self.start(self._others, self._split, parts, epoch, run)
+
+    def __call__(self, unit: tuple[int, int, list[Any]], note: Note | None) -> Any:
+        """Do a run, in a worker."""
+        del note
+        arena = self.arena
+        assert arena is not None
+        items: list[Any] = []
+        try:
+            for item in self.run(unit):
+                # As it is when it is yielded: the generator may fill the same array again.
+                items.append(payload.sealed(item, arena))  # noqa: PERF401  what came before a failure is kept
+        except _RAISED as error:
+            return items, failure(error), True
+        return items, None, True
+
+    def here(self, unit: tuple[int, int, list[Any]]) -> Iterator[Any]:
+        """Do a run, in this process: item by item."""
+        for item in self.run(unit):
+            yield [item], None, False
 
 
 class Streams(Calls):

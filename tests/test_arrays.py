@@ -78,6 +78,13 @@ def test_batches_are_the_same_for_any_number_of_workers(batch_size: int, ordered
     assert sorted(row for _, rows in here for row in rows) == list(range(N))
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_batch_too_large_for_the_caches_has_its_rows_in_place(shuffle: bool) -> None:
+    x = np.arange(40 * 1_000_003, dtype=np.uint8).reshape(40, -1)  # 34 MB a batch; no row but the first is aligned
+    for batch, index in fed(x, batch_size=34, shuffle=shuffle, with_index=True, num_workers=2, prefetch=2):
+        assert np.array_equal(batch, x[index])
+
+
 def test_epochs_differ_and_a_state_goes_on_where_it_was_taken() -> None:
     y = np.arange(N)
     with ff.arrays(y, batch_size=10, shuffle=True, num_workers=2) as feed:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import OrderedDict, namedtuple
-from dataclasses import FrozenInstanceError, dataclass, field
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, dataclass, field, is_dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfeed.collate import Pad, collate, pad
+from fastfeed.collate import Pad, Rows, collate, pad
 from fastfeed.errors import ConfigError
 
 Point = namedtuple("Point", "x y")
@@ -190,12 +192,93 @@ def test_arrays_can_be_stacked_where_the_caller_wants_them() -> None:
         given.append(np.zeros(shape, dtype))
         return given[-1]
 
-    images, numbers = collate([(np.full((2, 2), k, np.uint8), k) for k in range(3)], allocate=allocate)
+    images, numbers = collate([(np.full((2, 2), k, np.uint8), k) for k in range(3)], rows=Rows(3, allocate))
     assert images is given[0]
     same(images[:, 0, 0], np.arange(3, dtype=np.uint8))
     same(numbers, np.arange(3))
-    rows = pad(4, dtype="int16")([[1], [2, 3]], allocate=allocate)
+    rows = pad(4, dtype="int16")([[1], [2, 3]], rows=Rows(2, allocate))
     assert rows is given[1]
+
+
+Named = namedtuple("Named", "image rest")
+
+
+@dataclass(frozen=True)
+class Sample:
+    image: NDArray[Any]
+    number: int
+
+
+def image(number: int, *, dtype: str = "float32") -> NDArray[Any]:
+    return (np.arange(30 * 40).reshape(30, 40) * (number + 1)).astype(dtype)
+
+
+STRUCTURES: dict[str, Callable[[int], Any]] = {
+    "array": image,
+    "tuple": lambda k: (image(k), k, f"name {k}"),
+    "named tuple": lambda k: Named(image(k), (image(k + 1, dtype="uint8"), None)),
+    "dict": lambda k: {"a": image(k), "b": {"c": image(k)[0]}},
+    "dataclass": lambda k: Sample(image(k), k),
+    "twice the same": lambda k: (image(k),) * 2,
+    "transposed": lambda k: image(k).T,
+    "gaps": lambda k: image(k)[:, ::2],
+    "dates": lambda k: image(k).astype("datetime64[s]"),
+    "records": lambda k: np.array([(k, 2.5)] * 200, "u1,f8"),
+    "objects": lambda k: np.array([k, "text"] * 200, object),
+    "strings": lambda k: np.array(["x" * (k + 1)] * 500),
+    "masked": lambda k: np.ma.masked_array(image(k), image(k) > 5),
+    "large and small": lambda k: (image(k), image(k)[:2, :2]),
+}
+
+
+def flat(batch: Any) -> list[Any]:
+    if isinstance(batch, np.ma.MaskedArray):
+        return [batch.tolist()]
+    if isinstance(batch, np.ndarray):
+        return [batch.dtype.str, batch.shape, batch.flags.c_contiguous, batch.tolist()]
+    if is_dataclass(batch):
+        batch = [type(batch).__name__, *vars(batch).values()]
+    if isinstance(batch, dict):
+        batch = ["dict", *batch.items()]
+    if isinstance(batch, list | tuple):
+        return [type(batch).__name__, *(part for member in batch for part in flat(member))]
+    return [batch]
+
+
+@pytest.mark.parametrize("function", [collate, pad(50)], ids=["collate", "pad"])
+@pytest.mark.parametrize("kind", STRUCTURES)
+def test_items_put_into_rows_one_by_one_make_the_same_batch(kind: str, function: Callable[..., Any]) -> None:
+    items = [STRUCTURES[kind](k) for k in range(5)]
+
+    def from_rows() -> Any:
+        rows = Rows(8, ndim=0 if function is collate else 2)
+        return function([rows.put(item, number) for number, item in enumerate(items)], rows=rows)
+
+    try:
+        expected = flat(function(items))
+    except ConfigError as error:
+        with pytest.raises(ConfigError, match=re.escape(str(error))):
+            from_rows()
+    else:
+        assert flat(from_rows()) == expected
+
+
+def test_a_row_holds_what_was_put_there_and_other_shapes_are_refused_as_ever() -> None:
+    rows = Rows(3)
+    buffer = image(0)
+    put = []
+    for number in range(3):
+        buffer[:] = number
+        put.append(rows.put(buffer, number))
+    batch = collate(put, rows=rows)
+    assert np.shares_memory(batch, put[2])
+    assert batch[:, 0, 0].tolist() == [0, 1, 2]
+    rows = Rows(3)
+    for odd in (image(1)[:20], image(1, dtype="float64")):
+        with pytest.raises(ConfigError, match=r"item 1 has (shape|dtype)"):
+            collate([rows.put(image(0), 0), rows.put(odd, 1)], rows=rows)
+    swapped = [rows.put(image(k), k) for k in range(2)][::-1]
+    assert collate(swapped, rows=rows)[:, 0, 1].tolist() == [2, 1]
 
 
 RAGGED = [[1, 2, 3], [4], [], [5, 6]]

@@ -176,6 +176,31 @@ def test_an_exception_comes_after_the_results_before_it_with_item_and_remote_tra
 
 
 @pytest.mark.parametrize("workers", [0, 2])
+def test_in_a_batch_zeros_stand_for_a_failure(workers: int) -> None:
+    def sample(item: int) -> tuple[object, ...]:
+        if item in (1, 4, 5):
+            raise OwnError(item)
+        return np.full((20, 30), item, np.float32), item, float(item), f"name {item}", {"ids": [item] * 3}
+
+    options = {"batch_size": 2, "on_error": "replace", "num_workers": workers}
+    with ff.map(sample, range(8), **options) as feed:
+        batches = [(images[:, 3, 4].tolist(), *rest) for images, *rest in feed]
+        assert [error.index for error in feed.errors] == [1, 4, 5]
+    expected = [([0, 0], "name 0", None), ([2, 3], "name 2", "name 3"), ([6, 7], "name 6", "name 7")]
+    for (pixels, numbers, floats, names, ids), (values, *texts) in zip(batches, expected, strict=True):
+        assert (pixels, numbers.tolist(), floats.tolist(), names) == (values, values, values, texts)
+        assert (numbers.dtype, floats.dtype) == (np.int64, np.float64)
+        assert ids == {
+            "ids": [None if text is None else [value] * 3 for text, value in zip(texts, values, strict=True)]
+        }
+    with ff.map(sample, range(2), collate=ff.pad(4), **options) as feed:
+        ((_, _, _, _, ids),) = feed
+        assert ids["ids"].tolist() == [[0] * 4] * 2
+    with ff.map(lambda item: [item // item] * item, range(3), collate=ff.pad(3, value=-1), **options) as feed:
+        assert [batch.tolist() for batch in feed] == [[[-1, -1, -1], [1, -1, -1]], [[1, 1, -1]]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(("options", "of"), [({"chunk_size": 4}, list), ({"batch_size": 4}, itertools.chain)])
 def test_failures_are_skipped_or_replaced(workers: int, options: dict[str, int], of: object) -> None:
     def flat(got: list[object]) -> list[object]:

@@ -225,7 +225,21 @@ def test_an_exception_in_a_run_names_its_elements() -> None:
     with wrapped(failing, split="items", split_size=3)(list(range(9)), 4) as feed:
         with pytest.raises(ff.WorkerError, match=r"failing raised OwnError: code 4 \(run 1, elements 3 to 5\)"):
             seen.extend(feed)
-        assert seen == [0, 1, 2]
+        assert seen == [0, 1, 2, 3]  # as the generator by itself would give them
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_generator_may_fill_one_buffer_again_and_again(workers: int) -> None:
+    def filled(items: Iterable[int]) -> Iterator[tuple[np.ndarray, dict[str, list[int]]]]:
+        buffer, numbers = np.zeros(1000), [0]
+        for item in items:
+            buffer[:] = numbers[0] = item
+            yield buffer, {"numbers": numbers}
+
+    for options in MODES.values():
+        with wrapped(filled, num_workers=workers, **options)(range(11)) as feed:
+            got = [(buffer[0], buffer[-1], *named["numbers"]) for buffer, named in feed]
+            assert sorted(got) == [(n, n, n) for n in range(11)]
 
 
 def test_what_is_yielded_and_cannot_be_pickled_is_named() -> None:

@@ -185,6 +185,55 @@ def test_only_a_frame_with_arrays_refers_to_its_memory() -> None:
     assert not payload.has_buffers(memoryview(framed(["text", 1])))
 
 
+def arena_of(memory: bytearray) -> payload.Arena:
+    return payload.Arena(lambda size: memoryview(memory)[:size])
+
+
+def test_arrays_made_in_the_arena_stay_where_they_are() -> None:
+    memory = bytearray(100_000)
+    arena = arena_of(memory)
+    one, two = arena.empty((3, 4), np.dtype("int32")), arena.empty((5,), np.dtype("float64"))
+    nothing = arena.empty((0, 3), np.dtype("int8"))
+    one[:], two[:] = np.arange(12).reshape(3, 4), 2.5
+    elsewhere = np.arange(7)
+    value = {"one": one, "part": one[1:], "two": [two, elsewhere], "nothing": nothing, "text": "x" * 100}
+    used = payload.write(value, lambda size: memoryview(memory)[:size], False, arena)
+    back = payload.read(memoryview(memory)[:used])
+    assert np.shares_memory(back["one"], one)
+    assert np.shares_memory(back["two"][0], two)
+    assert np.shares_memory(back["part"], one)
+    assert back["one"].tolist() == np.arange(12).reshape(3, 4).tolist()
+    assert back["part"].tolist() == back["one"][1:].tolist()
+    assert back["two"][0].tolist() == [2.5] * 5
+    assert back["two"][1].tolist() == elsewhere.tolist()
+    assert back["nothing"].shape == (0, 3)
+    assert back["text"] == value["text"]
+    arena.clear()
+    used = payload.write(one, lambda size: memoryview(memory)[:size], False, arena)  # of the frame before: copied
+    assert payload.read(memoryview(memory)[:used]).shape == (3, 4)
+
+
+def test_what_is_sealed_is_as_it_was_and_can_be_written_to() -> None:
+    memory = bytearray(100_000)
+    arena = arena_of(memory)
+    array = base()
+    kept = []
+    for number in range(3):
+        array[:] = number
+        kept.append(payload.sealed((array, array[:, ::2], np.zeros(0), number), arena))
+    used = payload.write(kept, lambda size: memoryview(memory)[:size], True, arena)
+    whole = np.frombuffer(memory, np.uint8)
+    for number, item in enumerate(payload.read(memoryview(memory)[:used])):
+        first, gaps, nothing, same_number = payload.opened(item)
+        assert (first == number).all()
+        assert gaps.shape == (3, 2, 5)
+        assert (gaps == number).all()
+        assert nothing.size == 0
+        assert same_number == number
+        assert np.shares_memory(first, whole)
+        first[:] = -1
+
+
 def test_small_is_for_what_needs_no_buffers_and_no_cloudpickle() -> None:
     assert payload.small((1, "a")) is not None
     assert payload.small(np.arange(3)) is None

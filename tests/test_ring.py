@@ -288,3 +288,28 @@ def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Rin
         os.close(ready)
     with pytest.raises(Damaged):
         ring.complete(slot)
+
+
+def carry(ring: Ring, size: int) -> int:
+    """Pass a payload through the first free slot; the bytes that the slot has then."""
+    slot = ring.free()
+    ring.room(slot, size)
+    ring.native.set_used(slot.number, size)
+    ring.open(slot, 0, 0, 1)
+    lease = ring.lease(slot)
+    ring.take(slot)
+    del lease
+    ring.sweep()
+    return ring.native.allocated(slot.number)
+
+
+def test_a_payload_slot_keeps_its_memory_over_a_few_small_values_and_not_for_ever() -> None:
+    ring = Ring(slots=1, rows=1, row_bytes=None, workers=1)
+    try:
+        large = carry(ring, 40 << 20)
+        assert large < 41 << 20
+        assert [carry(ring, 100) for _ in range(4)] == [large] * 4
+        assert min(carry(ring, 100) for _ in range(20)) < 1 << 20
+        assert carry(ring, 40 << 20) == large
+    finally:
+        ring.close()
