@@ -8,14 +8,13 @@ for an endless generator as many batches once what was ready is gone.  Given is 
 the CPU time of all processes for the first feed of a row, over the serial one: it tells what the machine's other work
 cannot blur.
 
-Last figures (4 cores of an Intel Xeon with AVX-512): times as fast as serially, wrapped / map / native, and CPU.  Other
-work was running beside it; this is the least disturbed of three runs, in the others wrapping all but g
-and i came to 1.1 ... 4.0, g to 0.4 and i to 0.9.
+Last figures (4 cores of an Intel Xeon with AVX-512, nothing else running): times as fast as serially, wrapped / map /
+native, and CPU.
 
-    a  3.0 / - / 6.9, 1.03    e  3.2 / 2.9 / -, 1.10    i  1.0 / 3.3 / 7.0, 1.01
-    b  4.0 / - / 8.0, 0.92    f  3.1 / - / 7.9, 1.21    j  - / 3.4 / 7.7, 1.12
-    c  2.1 / - / -, 1.12      g  0.8 / - / 1.9, 4.25    k  4.2 / - / 9.0, 0.93
-    d  2.8 / - / 7.9, 0.96    h  3.1 / - / 6.5, 1.14    l  2.2 / 2.0 / 4.6, 1.03
+    a  3.6 / - / 8.4, 1.03    e  3.1 / 2.8 / -, 1.13    i  0.9 / 3.1 / 6.3, 1.04
+    b  3.7 / - / 9.1, 1.00    f  3.3 / - / 8.3, 1.17    j  - / 4.1 / 8.6, 0.93
+    c  3.4 / - / -, 1.12      g  0.9 / - / 1.9, 3.08    k  4.0 / - / 9.1, 0.98
+    d  3.9 / - / 9.8, 1.00    h  3.4 / - / 7.1, 1.15    l  3.6 / 3.3 / 8.0, 1.15
 
 The generator of i has a pool of as many processes already; that of g does nothing but copy rows.
 """

@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -30,18 +31,20 @@ BATCH = (64, 3, 224, 224)
 Row = tuple[str, str, str, str]
 
 
-def work(items: Sequence[int], milliseconds: float = 5.0) -> Iterator[np.ndarray]:
-    """Some milliseconds of Python and NumPy work an item, counted in steps and not in time; 100 kB each."""
+def work(items: Sequence[int], steps: int) -> Iterator[np.ndarray]:
+    """Python and NumPy work, so many steps of it an item; items are of 100 kB."""
     for item in items:
         values = np.full(12_500, float(item))
         total = 0
-        for step in range(int(milliseconds * STEPS_PER_MS)):
+        for step in range(steps):
             total += step ^ item
         yield np.sqrt(values) + total % 7
 
 
-# What CPython 3.11 does on a processor of 2023; the ratio does not depend on it.
-STEPS_PER_MS = 12_000.0
+def steps_in(milliseconds: float) -> int:
+    """So many steps as this processor takes in that time."""
+    trial = 100_000
+    return int(trial * milliseconds / 1e3 / min(seconds(lambda: drain(work([1], trial))) for _ in range(5)))
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -61,14 +64,50 @@ def ratios(mine: Callable[[], object], theirs: Callable[[], object], rounds: int
     return statistics.median(seconds(theirs) / seconds(mine) for _ in range(rounds))
 
 
+def by_themselves(items: Sequence[int], steps: int, start: Barrier, end: Barrier) -> None:
+    while True:
+        start.wait()
+        drain(work(items, steps))
+        end.wait()
+
+
 def runs(options: argparse.Namespace) -> list[Row]:
-    items = list(range(160 * options.workers // 2))
-    fast = ff.parallel(work, split="items", split_size=4, num_workers=options.workers)
-    with fast(items) as feed:
-        same = all(np.array_equal(mine, plain) for mine, plain in zip(feed, work(items), strict=True))
-        gain = ratios(lambda: drain(feed), lambda: drain(work(items)), options.rounds)
-    share = gain / options.workers
-    return [("generator in runs, N workers, over N x serial", "1", "0.93", f"{share:.2f} (same stream: {same})")]
+    workers, steps = options.workers, steps_in(5)
+    items = list(range(120 * workers))
+    # What the machine itself gives to so many processes, which hand nothing over.
+    start, end = multiprocessing.Barrier(workers + 1), multiprocessing.Barrier(workers + 1)
+    alone = [
+        multiprocessing.Process(target=by_themselves, args=(items[w::workers], steps, start, end), daemon=True)
+        for w in range(workers)
+    ]
+    for process in alone:
+        process.start()
+
+    def plain_processes() -> None:
+        start.wait()
+        end.wait()
+
+    fast = ff.parallel(work, split="items", split_size=4, num_workers=workers)
+    with fast(items, steps) as feed:
+        serial = work(items, steps)
+        same = all(np.array_equal(mine, plain) for mine, plain in zip(feed, serial, strict=True))
+        plain_processes()
+        shares, limits = [], []
+        for _ in range(options.rounds):
+            one = seconds(lambda: drain(work(items, steps)))
+            shares.append(one / seconds(lambda: drain(feed)) / workers)
+            limits.append(one / seconds(plain_processes) / workers)
+    for process in alone:
+        process.terminate()
+        process.join()
+    return [
+        (
+            "generator in runs, N workers, over N x serial",
+            f"{statistics.median(limits):.2f} (N processes that hand nothing over)",
+            "0.93",
+            f"{statistics.median(shares):.2f} (same stream: {same})",
+        )
+    ]
 
 
 def ready_made(count: int) -> Iterator[np.ndarray]:
@@ -77,39 +116,64 @@ def ready_made(count: int) -> Iterator[np.ndarray]:
         yield batch
 
 
-class Ready:
-    """The same for a DataLoader."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.batch = count, np.ones(BATCH, np.float32)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.batch
-
-
 def copying(options: argparse.Namespace) -> list[Row]:
-    count = 120
+    count, gigabytes = 120, np.zeros(BATCH, np.float32).nbytes * 120 / 1e9
     source, target = np.ones(BATCH, np.float32), np.empty(BATCH, np.float32)
 
     def memcpy() -> None:
         for _ in range(count):
             np.copyto(target, source)
 
-    with ff.parallel(ready_made, num_workers=1)(count) as feed:
-        over_memcpy = ratios(lambda: drain(feed), memcpy, options.rounds)
-        rows = [
-            ("ready-made float32 batches, one worker, over memcpy", "0.14 (DataLoader)", "0.6", f"{over_memcpy:.2f}")
-        ]
-        try:
-            from torch.utils.data import DataLoader
-        except ImportError:
-            return [*rows, ("  over DataLoader, 4 workers", "torch is not installed", "5", "")]
-        loader = DataLoader(Ready(count), batch_size=None, num_workers=4, persistent_workers=True)
-        over_loader = ratios(lambda: drain(feed), lambda: drain(loader), max(2, options.rounds // 2))
-    return [*rows, ("  over DataLoader, 4 workers", "1", "5", f"{over_loader:.1f}")]
+    one = ff.parallel(ready_made, num_workers=1)(count)
+    four = ff.parallel(ready_made, num_workers=4, copies=True)(count // 4)
+    sides: dict[str, Callable[[], object]] = {
+        "memcpy": memcpy,
+        "one": lambda: drain(one),
+        "four": lambda: drain(four),
+        **data_loaders(count),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    with one, four:
+        for turn in range(1 + options.rounds):
+            for name, run in sides.items():
+                rate = gigabytes / seconds(run)
+                if turn > 0:
+                    rates[name].append(rate)
+
+    def over(mine: str, theirs: str) -> str:
+        if theirs not in rates:
+            return "torch is not installed"
+        ratio = statistics.median(m / t for m, t in zip(rates[mine], rates[theirs], strict=True))
+        return f"{ratio:.2f} ({statistics.median(rates[mine]):.1f} GB/s)"
+
+    return [
+        ("ready-made float32 batches, one worker, over memcpy", "0.14 (DataLoader)", "0.6", over("one", "memcpy")),
+        ("  one worker over DataLoader with one", "1", "", over("one", "loader 1")),
+        ("  one worker over DataLoader with four", "1", "5", over("one", "loader 4")),
+        ("  four workers over DataLoader with four", "1", "", over("four", "loader 4")),
+    ]
+
+
+def data_loaders(count: int) -> dict[str, Callable[[], object]]:
+    """PyTorch's DataLoader over the same generator, in one worker and in four; nothing where torch is missing."""
+    try:
+        from torch.utils.data import DataLoader, IterableDataset
+    except ImportError:
+        return {}
+
+    class Generated(IterableDataset):  # type: ignore[misc]
+        def __init__(self, each: int) -> None:
+            self.each = each
+
+        def __iter__(self) -> Iterator[np.ndarray]:
+            return ready_made(self.each)
+
+    def side(workers: int) -> Callable[[], object]:
+        dataset = Generated(count // workers)
+        loader = DataLoader(dataset, batch_size=None, num_workers=workers, persistent_workers=True)
+        return lambda: drain(loader)
+
+    return {f"loader {workers}": side(workers) for workers in (1, 4)}
 
 
 def double(value: int) -> int:
