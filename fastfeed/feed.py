@@ -35,6 +35,8 @@ from fastfeed.stats import Stats
 _ATTEMPTS = 2
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
+# A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
+_SLOW_SOURCE_NS = 10_000_000
 # Damaged rings that are mended before giving up.
 _DAMAGES = 3
 
@@ -212,12 +214,17 @@ class Feed:
         upcoming: Iterator[Any] | None = itertools.chain((first,), units)
         del first
         failure: Exception | None = None
+        asked_ns = 0  # how long the last unit took to come
         while True:
             ring.sweep()
             # Nothing is taken from the units before there is a slot for it.
             while upcoming is not None and (slot := ring.free()) is not None:
+                if asked_ns > _SLOW_SOURCE_NS and self._first_complete(ring, crew):
+                    break
                 try:
+                    asked = time.perf_counter_ns()
                     unit = next(upcoming, None)
+                    asked_ns = time.perf_counter_ns() - asked
                     addressee = -1 if unit is None else job.open(ring, slot, unit)
                 except Exception as error:  # the user's iterable or item; what came before it is delivered first
                     unit, failure = None, error

@@ -130,6 +130,28 @@ def test_no_more_is_pulled_of_an_endless_iterable_than_prefetch_says(
             assert numbers.pulled <= -(-got // unit) * unit + prefetch * unit
 
 
+def test_what_is_done_is_not_kept_back_until_a_slow_source_has_filled_every_slot(tmp_path: Path) -> None:
+    pulled = 0
+
+    def touch(number: int) -> int:
+        (tmp_path / str(number)).touch()
+        return number
+
+    def slow() -> Iterator[int]:
+        nonlocal pulled
+        for number in range(20):
+            while number and not (tmp_path / str(number - 1)).exists():
+                time.sleep(0.001)
+            time.sleep(0.012)
+            pulled += 1
+            yield number
+
+    with ff.map(touch, slow(), num_workers=2, prefetch=10, chunk_size=1) as feed:
+        for number, result in enumerate(feed):
+            assert result == number
+            assert pulled < number + 6
+
+
 def test_automatic_chunks_grow_for_quick_functions_and_not_for_slow_or_large_ones() -> None:
     with ff.map(square, itertools.count(), num_workers=1) as feed:
         for _ in itertools.islice(feed, 20_000):
