@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import sys
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,6 +157,36 @@ def _file_of(column: Column, array: NDArray[Any]) -> Place | None:
         column.why_copied = "it was written to in mode 'c', so the file has other values"
         return None
     return Place(path, fd, status.st_dev, status.st_ino, offset, stride, offset + high)
+
+
+class ByPath:
+    """A read-only memmap on its way to another process of this machine: its file's name travels, not its values."""
+
+    def __init__(self, array: NDArray[Any], place: Place) -> None:
+        self._reopen = (os.path.abspath(place.path), place.device, place.inode, array.dtype, place.offset, array.shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._reopen
+
+
+def by_path(value: Any) -> Any:
+    """Return what travels in place of a read-only memmap whose file is still there; any other value itself."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) is not numpy.memmap:
+        return value
+    if value.mode != "r" or not value.ndim or not value.flags.c_contiguous or value.dtype.hasobject:
+        return value
+    place = Column("", value).place
+    return value if place is None else ByPath(value, place)
+
+
+def _reopened(path: str, device: int, inode: int, dtype: Any, offset: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    import numpy as np
+
+    now = os.stat(path)
+    if (now.st_dev, now.st_ino) != (device, inode):
+        raise FileNotFoundError(f"{path} has been replaced since it was mapped: make the memmap and the feed anew")
+    return np.memmap(path, dtype, "r", offset, shape)
 
 
 def _mapping_at(address: int, table: str = "maps") -> list[str]:

@@ -15,7 +15,7 @@ from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, W
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastfeed.work import Failure, Work
+    from fastfeed.work import Arguments, Failure, Work
 
 _ALIGN = 64
 
@@ -30,7 +30,7 @@ def packed_spec(work: Work, careful: bool) -> bytearray:
     UnpicklableError
         If the function or an argument cannot travel.
     """
-    frames = [payload.frame(work, by_value=True), payload.frame(work.arguments())]
+    frames = [payload.frame(work, by_value=True), payload.frame(_named(work.arguments()))]
     header = {"sys_path": [entry or os.getcwd() for entry in sys.path], "careful": careful, "starts": [0, 0]}
     # Room for the largest numbers: they are not known before the header's size is.
     starts = []
@@ -45,6 +45,16 @@ def packed_spec(work: Work, careful: bool) -> bytearray:
     for start, (_, pieces) in zip(starts, frames, strict=True):
         payload.fill(memoryview(out)[start:], pieces)
     return out
+
+
+def _named(arguments: Arguments | None) -> Arguments | None:
+    """The same arguments, files by name."""
+    if arguments is None:
+        return None
+    from fastfeed.columns import by_path  # in the consumer only: its imports would delay every worker
+
+    args, kwargs = arguments
+    return tuple(map(by_path, args)), {name: by_path(value) for name, value in kwargs.items()}
 
 
 def _spec() -> tuple[dict[str, Any], memoryview]:

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -517,6 +518,46 @@ def test_arrays_that_a_worker_makes_again_and_again_cost_no_page_faults() -> Non
         before = page_faults()
         list(feed)
         assert page_faults() - before < 200  # 25 pages an array, where they go back to the system each time
+
+
+def described(x: np.ndarray, rows: range) -> Iterator[tuple[str, list[int]]]:
+    for row in rows:
+        yield type(x).__name__, x[row % 4].tolist()
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(5, 9), slice(None, None, 2)])
+@pytest.mark.parametrize("options", [{}, {"split": "rows", "split_size": 2}, {"split": "rows"}])
+def test_a_read_only_memory_map_is_opened_by_the_workers(tmp_path: Path, options: dict[str, Any], part: slice) -> None:
+    np.save(tmp_path / "x.npy", np.arange(40).reshape(20, 2))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")[part]
+
+    def is_mapped_by(worker: psutil.Process) -> bool:
+        return "x.npy" in Path(f"/proc/{worker.pid}/maps").read_text()
+
+    with wrapped(described, **options)(x, range(100)) as feed:
+        items = iter(feed)
+        names, rows = map(list, zip(*itertools.islice(items, 4), strict=True))
+        opened = any(map(is_mapped_by, psutil.Process().children()))
+        assert opened == x.flags.c_contiguous
+        for name, row in items:
+            names.append(name)
+            rows.append(row)
+    assert sorted(rows) == sorted(x[:4].tolist() * 25)
+    assert set(names) == {"memmap"}
+
+
+def test_a_memory_map_whose_file_was_replaced_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(40).reshape(20, 2))
+    x = np.load(path, mmap_mode="r")
+    with wrapped(described, copies=True)(x, range(2)) as feed:
+        assert [row for _, row in feed] == [[0, 1], [0, 1], [2, 3], [2, 3]]
+        path.rename(tmp_path / "old.npy")
+        np.save(path, np.zeros((20, 2), int))
+        with pytest.raises(ff.WorkerError, match=r"x\.npy has been replaced"):
+            list(feed)
+    with wrapped(described)(x, range(2)) as feed:  # from now on it goes by value
+        assert [row for _, row in feed] == [[0, 1], [2, 3]]
 
 
 def test_parts_of_a_memory_map_travel_one_by_one(tmp_path: Path) -> None:
