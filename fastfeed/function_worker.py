@@ -115,7 +115,7 @@ def main() -> None:
             site.main()
             work = _load()
     except BaseException as error:  # told with the first unit, where the consumer listens
-        broken = failure(Failed("loading it in a worker", error))
+        broken = failure(Failed("loading the function in a worker", error))
 
     def reserve(size: int) -> memoryview:
         had = worker.allocated()

@@ -207,7 +207,10 @@ class TasksJob:
 
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
-        return worker_error(self._work.name(), what or self.what(unit), cause, text)
+        name = self._work.name()
+        if what:  # not in the function itself
+            return worker_error(f"{what}, for {name},", self.what(unit), cause, text)
+        return worker_error(name, self.what(unit), cause, text)
 
     def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
         """Do the same work in this process, with random numbers of its own."""
@@ -254,10 +257,10 @@ class TasksJob:
             yield self._epoch - 1
 
 
-def worker_error(function: str, what: str, cause: BaseException, text: str) -> WorkerError:
+def worker_error(who: str, what: str, cause: BaseException, text: str) -> WorkerError:
     """The error for what user code raised, with the remote traceback as a note of its cause."""
     cause.add_note(f"The traceback in the worker:\n{text}")
-    error = WorkerError(f"{function} raised {said(cause)} ({what})")
+    error = WorkerError(f"{who} raised {said(cause)} ({what})")
     error.__cause__ = cause
     return error
 

@@ -252,7 +252,7 @@ class MapChunk(Work):
         try:
             return [collate(results) if rows is None else collate(results, rows=rows)], failures, False
         except Exception as error:
-            raise Failed(f"collating the batch that begins with item {first}", error) from error
+            raise Failed("collating a batch", error) from error
 
     def _kept(self, result: Any, number: int) -> Any:
         """A result as it is now."""
@@ -309,13 +309,12 @@ class MapChunk(Work):
 
     def sendable(self, unit: tuple[int, int, list[Any], list[int]], reply: Any) -> Any:
         """Make failures of the results that cannot be pickled."""
-        _, first, items, without = unit
+        _, _, items, without = unit
         results, failures, sealed = reply
         if sealed:  # what it cannot pickle is a failure already
             raise payload.UnpicklableError(payload.refusal(reply))
         if self._collate is not None:
-            what = f"sending the batch that begins with item {first}"
-            raise Failed(what, payload.UnpicklableError(payload.refusal(results[0])))
+            raise Failed("sending a batch", payload.UnpicklableError(payload.refusal(results[0])))
         offsets = [o for o in range(len(items)) if self._replace or (o not in failures and o not in without)]
         kept: list[Any] = []
         for offset, result in zip(offsets, results, strict=False):

@@ -274,7 +274,7 @@ def test_a_collate_function_that_raises_names_the_batch() -> None:
     def odd(batch: list[int]) -> object:
         raise RuntimeError("no")
 
-    with pytest.raises(ff.WorkerError, match=r"square raised RuntimeError: no \(collating the batch .* item 0\)"):
+    with pytest.raises(ff.WorkerError, match=r"collating a batch, for square, raised RuntimeError: no \(items 0 to 1"):
         results(square, range(4), batch_size=2, collate=odd)
 
 
@@ -346,7 +346,7 @@ def test_a_function_that_cannot_be_loaded_in_a_worker_is_told(tmp_path: Path, mo
 
     with ff.map(fleeting.function, [1], num_workers=1) as feed:
         (tmp_path / "fleeting.py").unlink()
-        with pytest.raises(ff.WorkerError, match=r"No module named 'fleeting'.*loading it in a worker"):
+        with pytest.raises(ff.WorkerError, match=r"loading the function in a worker.*No module named 'fleeting'"):
             list(feed)
 
 
