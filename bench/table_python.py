@@ -2,19 +2,22 @@
 
     python bench/table_python.py [--workers N] [--rounds 5] [--only PART ...]
 
-References: the generator itself, multiprocessing.Pool.imap with the best of several chunk sizes, one thread's memcpy,
-and PyTorch's DataLoader with four workers where torch is installed.  Sides take turns; medians of ratios.
+References: the generator itself, multiprocessing.Pool.imap with the best of several chunk sizes, one thread's memcpy, a
+multiprocessing.Queue, and PyTorch's DataLoader, Grain, SPDL and mpire as far as they are installed.  Sides take turns;
+medians of ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import itertools
 import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -117,44 +120,51 @@ def ready_made(count: int) -> Iterator[np.ndarray]:
 
 
 def copying(options: argparse.Namespace) -> list[Row]:
-    count, gigabytes = 120, np.zeros(BATCH, np.float32).nbytes * 120 / 1e9
+    gigabytes = np.zeros(BATCH, np.float32).nbytes / 1e9
     source, target = np.ones(BATCH, np.float32), np.empty(BATCH, np.float32)
 
-    def memcpy() -> None:
-        for _ in range(count):
-            np.copyto(target, source)
+    def memcpy() -> float:
+        return 120 / seconds(lambda: [np.copyto(target, source) for _ in range(120)])
 
-    one = ff.parallel(ready_made, num_workers=1)(count)
-    four = ff.parallel(ready_made, num_workers=4, copies=True)(count // 4)
-    sides: dict[str, Callable[[], object]] = {
-        "memcpy": memcpy,
-        "one": lambda: drain(one),
-        "four": lambda: drain(four),
-        **data_loaders(count),
-    }
+    def again(feed: object, count: int = 120) -> Callable[[], float]:
+        """An epoch of what keeps its workers."""
+        return lambda: count / seconds(lambda: drain(feed))
+
+    one = ff.parallel(ready_made, num_workers=1)(120)
+    four = ff.parallel(ready_made, num_workers=4, copies=True)(30)
+    peers = {**data_loaders(again), **begun_anew()}
+    sides = {"memcpy": memcpy, "one": again(one), "four": again(four), **peers}
     rates: dict[str, list[float]] = {name: [] for name in sides}
     with one, four:
         for turn in range(1 + options.rounds):
             for name, run in sides.items():
-                rate = gigabytes / seconds(run)
+                rate = gigabytes * run()
                 if turn > 0:
                     rates[name].append(rate)
 
-    def over(mine: str, theirs: str) -> str:
-        if theirs not in rates:
-            return "torch is not installed"
-        ratio = statistics.median(m / t for m, t in zip(rates[mine], rates[theirs], strict=True))
-        return f"{ratio:.2f} ({statistics.median(rates[mine]):.1f} GB/s)"
+    def over(mine: str, theirs: str) -> float:
+        return statistics.median(m / t for m, t in zip(rates[mine], rates[theirs], strict=True))
 
-    return [
-        ("ready-made float32 batches, one worker, over memcpy", "0.14 (DataLoader)", "0.6", over("one", "memcpy")),
-        ("  one worker over DataLoader with one", "1", "", over("one", "loader 1")),
-        ("  one worker over DataLoader with four", "1", "5", over("one", "loader 4")),
-        ("  four workers over DataLoader with four", "1", "", over("four", "loader 4")),
+    def speed(name: str) -> str:
+        return f"{statistics.median(rates[name]):.1f} GB/s"
+
+    rows = [
+        (
+            "ready-made float32 batches, one worker, over memcpy",
+            f"1 ({speed('memcpy')})",
+            "0.6",
+            f"{over('one', 'memcpy'):.2f} ({speed('one')})",
+        ),
+        ("  four workers, over memcpy", "", "", f"{over('four', 'memcpy'):.2f} ({speed('four')})"),
     ]
+    for name in peers:
+        share = f"{over(name, 'memcpy'):.2f} of memcpy"
+        mine = f"{over('one', name):.1f} with one worker, {over('four', name):.1f} with four"
+        rows.append((f"  over {name}", share, "5 with one" if name == "DataLoader(4)" else "", mine))
+    return rows
 
 
-def data_loaders(count: int) -> dict[str, Callable[[], object]]:
+def data_loaders(again: Callable[[object], Callable[[], float]]) -> dict[str, Callable[[], float]]:
     """PyTorch's DataLoader over the same generator, in one worker and in four; nothing where torch is missing."""
     try:
         from torch.utils.data import DataLoader, IterableDataset
@@ -168,16 +178,84 @@ def data_loaders(count: int) -> dict[str, Callable[[], object]]:
         def __iter__(self) -> Iterator[np.ndarray]:
             return ready_made(self.each)
 
-    def side(workers: int) -> Callable[[], object]:
-        dataset = Generated(count // workers)
-        loader = DataLoader(dataset, batch_size=None, num_workers=workers, persistent_workers=True)
-        return lambda: drain(loader)
+    return {
+        f"DataLoader({workers})": again(
+            DataLoader(Generated(120 // workers), batch_size=None, num_workers=workers, persistent_workers=True)
+        )
+        for workers in (1, 4)
+    }
 
-    return {f"loader {workers}": side(workers) for workers in (1, 4)}
+
+FEW, READY = 24, 8
+
+
+def begun_anew() -> dict[str, Callable[[], float]]:
+    """What starts its workers with every loop, timed once what they have ready is gone; the peers where installed."""
+
+    def steady(make: Callable[[int], Iterable[object]]) -> Callable[[], float]:
+        def run() -> float:
+            batches = iter(make(FEW + READY))
+            drain(itertools.islice(batches, READY))
+            return FEW / seconds(lambda: drain(batches))
+
+        return run
+
+    sides = {"multiprocessing.Queue": steady(through_a_queue)}
+    with contextlib.suppress(ImportError):
+        from spdl.pipeline import iterate_in_subprocess
+
+        sides["SPDL's subprocess"] = steady(lambda n: iterate_in_subprocess(functools.partial(ready_made, n)))
+    with contextlib.suppress(ImportError):
+        import grain
+
+        def by_grain(count: int) -> Iterable[object]:
+            dataset = grain.MapDataset.source(Ready(count)).to_iter_dataset(grain.ReadOptions(num_threads=0))
+            return dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=4))
+
+        sides["Grain(4)"] = steady(by_grain)
+    return sides
+
+
+class Ready:
+    """The same for Grain, which asks by index."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.batch = count, np.ones(BATCH, np.float32)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.batch
+
+
+def fill(queue: multiprocessing.Queue[object], count: int) -> None:
+    for batch in ready_made(count):
+        queue.put(batch)
+    queue.put(None)
+
+
+def through_a_queue(count: int) -> Iterator[object]:
+    queue: multiprocessing.Queue[object] = multiprocessing.Queue(3)
+    process = multiprocessing.Process(target=fill, args=(queue, count), daemon=True)
+    process.start()
+    while (batch := queue.get()) is not None:
+        yield batch
+    process.join()
 
 
 def double(value: int) -> int:
     return value * 2
+
+
+def mpire_rate(items: Sequence[int], options: argparse.Namespace) -> float | None:
+    try:
+        from mpire import WorkerPool
+    except ImportError:
+        return None
+    with WorkerPool(options.workers) as pool:
+        drain(pool.imap(double, items))
+        return len(items) / statistics.median(seconds(lambda: drain(pool.imap(double, items))) for _ in range(3))
 
 
 def mapping(options: argparse.Namespace) -> list[Row]:
@@ -186,13 +264,15 @@ def mapping(options: argparse.Namespace) -> list[Row]:
         best = min((64, 256, 1024, 4096), key=lambda size: seconds(lambda: drain(pool.imap(double, many, size))))
         gain = ratios(lambda: drain(feed), lambda: drain(pool.imap(double, many, best)), options.rounds)
         gain_64 = ratios(lambda: drain(feed), lambda: drain(pool.imap(double, many, 64)), options.rounds)
-        rate = len(many) / seconds(lambda: drain(feed))
+        rate = len(many) / statistics.median(seconds(lambda: drain(feed)) for _ in range(3))
+        by_mpire = mpire_rate(many, options)
         with ff.map(double, few, chunk_size=1, num_workers=options.workers) as single:
             trips = ratios(lambda: drain(single), lambda: drain(pool.imap(double, few)), options.rounds)
-            trip_rate = len(few) / seconds(lambda: drain(single))
+            trip_rate = len(few) / statistics.median(seconds(lambda: drain(single)) for _ in range(3))
     return [
         (f"map of a trivial function, over Pool.imap({best}), its best", "1", "1", f"{gain:.2f} ({rate:,.0f}/s)"),
         ("  over Pool.imap(64)", "1", "1", f"{gain_64:.2f}"),
+        ("  over mpire's imap", "1", "", f"{rate / by_mpire:.0f}" if by_mpire else "mpire is not installed"),
         ("map, chunk_size=1, over Pool.imap", "1", "5", f"{trips:.2f} ({trip_rate:,.0f}/s)"),
     ]
 
