@@ -12,7 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drive import SIMD_VARIANTS
 from PIL import Image
+
+from fastfeed import _native
 
 # A shell that runs the tests in the background lets them ignore interrupts, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -89,3 +92,11 @@ def make_folder(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
         return tmp_path
 
     return make
+
+
+@pytest.fixture
+def each_variant() -> Iterator[list[str]]:
+    """The SIMD variants that this processor has; whichever a test selects, the one before is in use after it."""
+    in_use = _native.simd_name()
+    yield [name for name in SIMD_VARIANTS if _native.simd_select(name)]
+    _native.simd_select(in_use)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import oracle
 import pytest
-from drive import SIMD_VARIANTS, on_pixels, photo, same
+from drive import on_pixels, photo, same
 
 from fastfeed import RandomAffine, _native
 
@@ -25,13 +23,6 @@ def expected(image: np.ndarray, transform: RandomAffine, key: tuple[int, int, in
     _, _, floats = transform._op()
     matrix = oracle.drawn_affine(oracle.Draws(*key, op), *image.shape[:2], floats)
     return oracle.affine(image.astype(float), matrix, transform.filter, floats[10:13])
-
-
-@pytest.fixture
-def each_variant() -> Iterator[list[str]]:
-    in_use = _native.simd_name()
-    yield [name for name in SIMD_VARIANTS if _native.simd_select(name)]
-    _native.simd_select(in_use)
 
 
 @pytest.mark.parametrize("size", SIZES)

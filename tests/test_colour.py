@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import oracle
 import pytest
-from drive import SIMD_VARIANTS, on_pixels, photo, same
+from drive import on_pixels, photo, same
 
 from fastfeed import ColorJitter, Normalize, RandomHorizontalFlip, _native
 
@@ -27,13 +26,6 @@ JITTERS = {
 def expected(image: np.ndarray, transform: ColorJitter, key: tuple[int, int, int], op: int = 1) -> np.ndarray:
     _, _, floats = transform._op()
     return oracle.jitter(image.astype(float), *oracle.drawn_jitter(oracle.Draws(*key, op), floats))
-
-
-@pytest.fixture
-def each_variant() -> Iterator[list[str]]:
-    in_use = _native.simd_name()
-    yield [name for name in SIMD_VARIANTS if _native.simd_select(name)]
-    _native.simd_select(in_use)
 
 
 @pytest.mark.parametrize("size", SIZES)
