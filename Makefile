@@ -38,7 +38,7 @@ debug: setup build-debug
 asan: setup build-asan
 	status=0; export LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)"; \
 	PYTHONPATH='$(CURDIR)/build/asan' PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	    $(PYTEST) --benchmark-disable --ignore=tests/faults --capture=sys 2>build/asan/stderr || status=$$?; \
+	    $(PYTEST) --benchmark-disable --ignore=tests/faults -m 'not stress and not pages' --capture=sys 2>build/asan/stderr || status=$$?; \
 	unset LD_PRELOAD; if grep -q 'runtime error:\|Sanitizer' build/asan/stderr; then cat build/asan/stderr; exit 1; fi; exit $$status
 
 check: setup

@@ -531,6 +531,7 @@ def test_a_value_of_two_gigabytes_travels_and_300_megabytes_come_back() -> None:
         assert blocks(feed) < 20_000_000
 
 
+@pytest.mark.pages
 def test_memory_stays_flat_over_many_results_of_changing_shape() -> None:
     def make(number: int) -> np.ndarray:
         return np.zeros(1 + number * 7919 % 30_000)

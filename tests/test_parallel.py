@@ -482,6 +482,7 @@ def test_a_generator_may_use_a_pool_of_its_own(tmp_path: Path) -> None:
 # ---- large arguments ----
 
 
+@pytest.mark.pages
 def test_a_large_array_is_shared_by_the_workers_and_private_where_it_is_written() -> None:
     def touch(x: np.ndarray, write: bool) -> Iterator[tuple[int, int]]:
         while True:
@@ -506,6 +507,7 @@ def test_a_large_array_is_shared_by_the_workers_and_private_where_it_is_written(
     assert large.sum() == len(large)
 
 
+@pytest.mark.pages
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such limits to raise")
 def test_arrays_that_a_worker_makes_again_and_again_cost_no_page_faults() -> None:
     def page_faults() -> int:
