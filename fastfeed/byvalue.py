@@ -11,6 +11,7 @@ import functools
 import io
 import os
 import sys
+import typing
 import weakref
 
 import cloudpickle
@@ -63,6 +64,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduced
         make, args, state, _, _, set_state = reduced
         slots = cls.__dict__.get("__slots__")
+        if typing.NamedTuple in cls.__dict__.get("__orig_bases__", ()):
+            slots = None  # it sets them itself
         if slots is not None and make.__name__ == "_make_skeleton_class":  # which cloudpickle makes a mere attribute of
             args = (*args[:3], {**args[3], "__slots__": slots}, *args[4:])
         key = _sent_keys.setdefault(cls, f"{_HERE}-{len(_sent_keys)}-{id(cls)}")

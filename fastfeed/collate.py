@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native
 from fastfeed.errors import ConfigError
 from fastfeed.options import one_of, whole
+from fastfeed.snapshot import snapshot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,7 +222,7 @@ class Rows:
         self._rows: dict[int, tuple[NDArray[Any], int, NDArray[Any]]] = {}
 
     def put(self, item: Any, number: int) -> Any:
-        """Return an item like this one, of which the arrays that go well with those before it are rows of columns.
+        """Return an item as it is now, of which the arrays that go well with those before it are rows of columns.
 
         Raises
         ------
@@ -233,7 +235,7 @@ class Rows:
         kind = type(item)
         if kind is self._array:
             return self._put_array(item, number, where)
-        if kind is dict:
+        if isinstance(item, dict):  # collated as one, whatever else it is
             return {key: self._put(value, number, (*where, key)) for key, value in item.items()}
         if isinstance(item, type):
             return item
@@ -242,19 +244,19 @@ class Rows:
             return item._make(members) if hasattr(item, "_make") else tuple(members)
         if dataclasses.is_dataclass(item) and all(hasattr(item, field.name) for field in dataclasses.fields(item)):
             return _rebuilt(item, lambda name, value: self._put(value, number, (*where, name)))
-        return item
+        return snapshot(item)
 
     def _put_array(self, item: NDArray[Any], number: int, where: tuple[Any, ...]) -> NDArray[Any]:
         dtype = item.dtype
         # Strings of several lengths are of several dtypes; the longest is not known yet.
         if item.nbytes < _ROW_BYTES or item.ndim < self._ndim or dtype.hasobject or dtype.kind == "U":
-            return item
+            return item.copy("K")
         column = self._columns.get(where)
         if column is None:
             column = self._columns[where] = self.allocate((self._count, *item.shape), dtype)
         if column.shape[1:] != item.shape or column.dtype != dtype or number >= self._count:
-            return item  # for collate to refuse in words
-        row: NDArray[Any] = column[number]
+            return item.copy("K")  # for collate to refuse in words
+        row: NDArray[Any] = column[number, ...]  # an array even where the items have no dimensions
         if item.flags.c_contiguous:
             _native.copy(row.reshape(-1).view("u1"), item.reshape(-1).view("u1"), column.nbytes)
         else:
@@ -288,7 +290,9 @@ def blank(item: Any, sequences: bool) -> Any:
     if sequences and _is_sequence(item):
         return item[:0]
     kind = _kind(type(item))
-    return np.zeros_like(item) if kind == "array" else type(item)(0) if kind == "number" else None
+    if kind == "number":
+        return 0 if isinstance(item, enum.Enum) else type(item)(0)
+    return np.zeros_like(item) if kind == "array" else None
 
 
 def _is_sequence(value: object) -> bool:
@@ -351,7 +355,8 @@ def _collate(items: Sequence[Any], where: str, column: Callable[[Sequence[Any], 
 def _rebuilt(item: Any, member: Callable[[str, Any], Any]) -> Any:
     """Return a dataclass like this one, with other members."""
     # Not by its constructor, which may check or convert the values of one item.
-    made = object.__new__(type(item))
+    cls: Any = type(item)
+    made = object.__new__(cls) if cls.__new__ is object.__new__ else cls.__new__(cls)
     for field in dataclasses.fields(item):
         object.__setattr__(made, field.name, member(field.name, getattr(item, field.name)))
     return made

@@ -9,7 +9,7 @@ import sys
 
 from fastfeed import TYPE_CHECKING, _native, payload
 from fastfeed.memory import grow
-from fastfeed.work import Failed, failure
+from fastfeed.work import Failed, GivenBack, failure
 from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def main() -> None:
             else:
                 careful, unit, items = payload.read_copied(worker.payload(worker.used()))
                 arena.clear()
-                reply = None if unit is None else work(unit, worker.note if careful else note)
+                reply = GivenBack if unit is None else work(unit, worker.note if careful else note)
                 try:
                     used = payload.write(reply, reserve, True, arena)
                 except payload.UnpicklableError:

@@ -27,6 +27,7 @@ _HEAD = struct.Struct("<QQ")
 _TABLE_AT = struct.Struct("<Q")
 _ALIGN = 64
 _LARGE = 1 << 20
+_SMALL = 4096
 
 
 class UnpicklableError(TypeError):
@@ -65,6 +66,16 @@ class Arena:
 
         size = math.prod(shape) * dtype.itemsize
         return np.ndarray(shape, dtype, self.take(size)) if size else np.empty(shape, dtype)
+
+    def copied(self, array: Any) -> Any:
+        """Copy an array: here, unless it is small."""
+        if array.nbytes < _SMALL or array.dtype.hasobject:
+            return array.copy("K")
+        flags = array.flags
+        turned = flags.f_contiguous and not flags.c_contiguous
+        made = self.empty(array.shape[::-1], array.dtype).T if turned else self.empty(array.shape, array.dtype)
+        made[...] = array
+        return made
 
     def offset(self, piece: memoryview) -> int:
         """Where a piece lies in the frame, or -1."""

@@ -243,6 +243,7 @@ class Ring:
     def room(self, slot: Slot, size: int) -> memoryview:
         """The first `size` bytes of a payload slot, made to exist."""
         had = self.native.allocated(slot.number)
+        slot.needed = max(slot.needed, size)
         if size > had:
             offset = self.native.slots_at + slot.number * self.native.slot_stride
             self.native.set_allocated(slot.number, grow(self.fd, offset, size, self.native.slot_stride, had))

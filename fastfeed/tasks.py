@@ -14,7 +14,8 @@ from fastfeed.crew import Death
 from fastfeed.errors import ConfigError, SampleError, WorkerDied, WorkerError
 from fastfeed.function_worker import packed_spec
 from fastfeed.ring import Ring, Slot
-from fastfeed.work import End, MapChunk, RandomAside, Runs, Streams, Where, Work, argument, failure, said
+from fastfeed.snapshot import FIXED, snapshot
+from fastfeed.work import End, GivenBack, MapChunk, RandomAside, Runs, Streams, Where, Work, argument, failure, said
 
 if TYPE_CHECKING:
     from fastfeed.work import Arguments, Failure
@@ -203,7 +204,7 @@ class TasksJob:
         self.finished(unit, size, ring)
         if set_aside:
             self.deadly(unit, dict(sorted(set_aside.items())))
-        return [] if reply is None else self.results(unit, reply)
+        return [] if reply is GivenBack else self.results(unit, reply)
 
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
@@ -259,7 +260,11 @@ class TasksJob:
 
 def worker_error(who: str, what: str, cause: BaseException, text: str) -> WorkerError:
     """The error for what user code raised, with the remote traceback as a note of its cause."""
-    cause.add_note(f"The traceback in the worker:\n{text}")
+    try:
+        cause.add_note(f"The traceback in the worker:\n{text}")
+    except Exception:  # a class of the user's that takes no attributes
+        cause = RuntimeError(said(cause))
+        cause.add_note(f"The traceback in the worker:\n{text}")
     error = WorkerError(f"{who} raised {said(cause)} ({what})")
     error.__cause__ = cause
     return error
@@ -320,7 +325,12 @@ class MapJob(TasksJob):
         stopped = None
         begun = time.perf_counter()
         try:
-            chunk.extend(itertools.islice(items, wanted))  # keeps what came before an exception
+            chunk.extend(itertools.islice(items, 1))  # keeps what came before an exception
+            more = itertools.islice(items, wanted - 1)
+            if wanted > 1 and chunk and type(chunk[0]) not in FIXED:
+                chunk[0] = snapshot(chunk[0])  # the iterable may fill the same array again
+                more = map(snapshot, more)  # type: ignore[assignment]
+            chunk.extend(more)
         except Exception as error:
             stopped = error
         self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)
@@ -374,9 +384,7 @@ class MapJob(TasksJob):
         """The results; failures are noted or raised after what came before them."""
         _, first, items = unit
         results: list[Any]
-        results, failures, sealed = reply
-        if sealed:
-            results = [None if result is None else payload.opened(result) for result in results]
+        results, failures = reply
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
             if self._on_error == "raise":

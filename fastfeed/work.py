@@ -13,6 +13,7 @@ import traceback
 
 from fastfeed import TYPE_CHECKING, payload
 from fastfeed.errors import RingMemoryError
+from fastfeed.snapshot import FIXED, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 Where = tuple[str, object]
 """An argument of a call: ("args", position) or ("kwargs", name)."""
 
-# Results of these types cannot change after they were returned.
-_FIXED = (int, float, str, bytes, bool, complex, type(None))
 # What user code raises that concerns one piece of work.  An interrupt is for the consumer.
 _RAISED = (Exception, SystemExit)
 
@@ -42,12 +41,17 @@ class Failed(Exception):
         self.cause = cause
 
 
-def failure(error: BaseException) -> Failure:
-    """What travels when user code raised; an exception that cannot travel is told as text."""
+def failure(error: BaseException, frameless: bool = False) -> Failure:
+    """What travels when user code raised; an exception that cannot travel is told as text.
+
+    With `frameless` it keeps no frame, and what that holds, alive until the garbage collector comes by.
+    """
     what = ""
     if isinstance(error, Failed):
         what, error = error.what, error.cause
     text = "".join(traceback.format_exception(error))
+    if frameless:
+        _let_go(error)
     try:
         payload.copied(error)  # many an exception class can be pickled, but not made from what was pickled
     except Exception:
@@ -55,11 +59,19 @@ def failure(error: BaseException) -> Failure:
     return what, error, text
 
 
-def item_failure(error: BaseException) -> Failure:
+def item_failure(error: BaseException, frameless: bool) -> Failure:
     """The same, for one item; a lack of memory for what it returned concerns them all, and is raised."""
     if isinstance(error, RingMemoryError):
         raise error
-    return failure(error)
+    return failure(error, frameless)
+
+
+def _let_go(error: BaseException | None) -> None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        BaseException.with_traceback(error, None)  # a class of the user's may refuse to have attributes set
+        error = error.__cause__ or error.__context__
 
 
 def said(error: BaseException) -> str:
@@ -74,6 +86,10 @@ class End:
     """What a stream replies when its generator has ended."""
 
 
+class GivenBack:
+    """What a worker replies for a unit that is not to be done."""
+
+
 def seed_everything(*numbers: int) -> None:
     """Seed `random`, and `numpy.random` where it is loaded, from a tuple of whole numbers."""
     import random
@@ -82,8 +98,8 @@ def seed_everything(*numbers: int) -> None:
     seed = int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
     random.seed(seed)
     numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed(seed % 2**32)
+    if hasattr(numpy_random, "seed"):  # it may be just being loaded
+        numpy_random.seed(seed % 2**32)  # type: ignore[union-attr]
 
 
 def random_state() -> tuple[Any, ...]:
@@ -135,10 +151,10 @@ def _set_random_states(states: tuple[Any, Any]) -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is None:
         return
-    if states[1] is None:
-        numpy_random.seed()
-    else:
+    if states[1] is not None:
         numpy_random.set_state(states[1])
+    elif hasattr(numpy_random, "seed"):  # it may be just being loaded
+        numpy_random.seed()
 
 
 def name_of(function: object) -> str:
@@ -188,13 +204,13 @@ class Work:
 class MapChunk(Work):
     """Apply a function to the items of a chunk.
 
-    A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset,
-    whether the results are sealed), or, with a collate function, ([batch] or [], failures by offset, False).
+    A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset),
+    or, with a collate function, ([batch] or [], failures by offset).
 
     Each item that draws random numbers is given its own seed, (seed, epoch, index), so that results do not depend on
     how items fall into chunks.  Seeding costs more than many a function, so it begins when a chunk is seen to have
-    drawn numbers, and that chunk is done again.  In the same way each result is copied at once when a function is seen
-    to return the same array or container twice: it may fill a buffer of its own each time.
+    drawn numbers, and that chunk is done again.  Results are taken as they are when they are returned: the function may
+    fill the same array again.
     """
 
     def __init__(
@@ -209,7 +225,7 @@ class MapChunk(Work):
         self._seed = seed
         self._stop = on_error == "raise"  # at the first failure
         self._replace = on_error == "replace"
-        self._seeding = self._keeping = False
+        self._seeding = False
 
     def __call__(self, unit: tuple[int, int, list[Any], list[int]], note: Note | None) -> Any:
         """Map a chunk."""
@@ -219,7 +235,13 @@ class MapChunk(Work):
             if random_state() == before:
                 return reply
             self._seeding = True
-        return self._reply(*unit, note)
+        while True:
+            if "numpy" in sys.modules:
+                import numpy.random  # noqa: F401  loaded within a chunk, it would not be seeded
+            loaded = "numpy.random" in sys.modules
+            reply = self._reply(*unit, note)
+            if loaded or "numpy.random" not in sys.modules:
+                return reply
 
     def _reply(self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None) -> Any:
         collate: Any = self._collate
@@ -228,40 +250,31 @@ class MapChunk(Work):
             self.arena.clear()
         if collate is not None:
             rows = rows_for(collate, len(items), self.arena)
+        keep: Callable[[Any, int], Any] | None = None
         if rows is not None:
-            results, failures = self._map(epoch, first, items, without, note, rows.put)
-        else:
-            keep = self._kept if self._keeping else None
-            results, failures = self._map(epoch, first, items, without, note, keep)
-            if keep is None and len(results) > 1 and repeats(results):
-                self._keeping = True
-                return self._reply(epoch, first, items, without, note)
+            keep = rows.put
+        elif collate is None and (len(items) > 1 or self.arena is None):
+            keep = self._kept
+        results, failures = self._map(epoch, first, items, without, note, keep)
         if collate is None:
-            return results, failures, self._keeping and self.arena is not None
-        if not results or (self._stop and (failures or without)):
-            return [], failures, False
+            return results, failures
+        if len(failures) + len(without) >= len(items) or (self._stop and (failures or without)):
+            return [], failures
         if rows is not None and self._replace and (failures or without):
             replaced = {*failures, *without}
             like = next((result for offset, result in enumerate(results) if offset not in replaced), None)
-            if len(replaced) == len(results):
-                return [], failures, False
             for offset in replaced:
                 results[offset] = rows.put(blank_for(collate, like), offset)
         if self._seeding:
             seed_everything(self._seed, epoch, first, len(items))
         try:
-            return [collate(results) if rows is None else collate(results, rows=rows)], failures, False
+            return [collate(results) if rows is None else collate(results, rows=rows)], failures
         except Exception as error:
             raise Failed("collating a batch", error) from error
 
     def _kept(self, result: Any, number: int) -> Any:
-        """A result as it is now."""
         del number
-        if self.arena is not None and self._collate is None:
-            return payload.sealed(result, self.arena)
-        import copy
-
-        return copy.deepcopy(result)  # for this process, or for a collate function
+        return snapshot(result, None if self.arena is None else self.arena.copied)
 
     def _map(
         self,
@@ -279,16 +292,13 @@ class MapChunk(Work):
         done = 0
         if not (self._seeding or without or note):
             try:
-                if keep is None:
-                    for item in items:
-                        results.append(function(item))  # noqa: PERF401  what came before a failure is kept
-                else:
-                    for item in items:
-                        results.append(keep(function(item), len(results)))
+                for item in items:
+                    result = function(item)
+                    results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
                 return results, failures
             except _RAISED as error:
                 done = len(results)
-                failures[done] = item_failure(error)
+                failures[done] = item_failure(error, self.arena is not None)
         for offset in range(done, len(items)):
             if offset not in failures and offset not in without:
                 if note is not None:
@@ -297,10 +307,10 @@ class MapChunk(Work):
                     seed_everything(self._seed, epoch, first + offset)
                 try:
                     result = function(items[offset])
-                    results.append(result if keep is None else keep(result, len(results)))
+                    results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
                     continue
                 except _RAISED as error:
-                    failures[offset] = item_failure(error)
+                    failures[offset] = item_failure(error, self.arena is not None)
             if self._stop:
                 break
             if self._replace:
@@ -310,9 +320,7 @@ class MapChunk(Work):
     def sendable(self, unit: tuple[int, int, list[Any], list[int]], reply: Any) -> Any:
         """Make failures of the results that cannot be pickled."""
         _, _, items, without = unit
-        results, failures, sealed = reply
-        if sealed:  # what it cannot pickle is a failure already
-            raise payload.UnpicklableError(payload.refusal(reply))
+        results, failures = reply
         if self._collate is not None:
             raise Failed("sending a batch", payload.UnpicklableError(payload.refusal(results[0])))
         offsets = [o for o in range(len(items)) if self._replace or (o not in failures and o not in without)]
@@ -328,7 +336,7 @@ class MapChunk(Work):
                     kept.append(None)
             else:
                 kept.append(result)
-        return kept, failures, False
+        return kept, failures
 
 
 def rows_for(collate: Callable[..., Any], count: int, arena: payload.Arena | None) -> Rows | None:
@@ -336,7 +344,7 @@ def rows_for(collate: Callable[..., Any], count: int, arena: payload.Arena | Non
     from fastfeed.collate import Pad, Rows
     from fastfeed.collate import collate as default_collate
 
-    padding = isinstance(collate, Pad)  # flat arrays are sequences to it
+    padding = type(collate) is Pad  # flat arrays are sequences to it
     if not padding and collate is not default_collate:
         return None
     return Rows(count, None if arena is None else arena.empty, ndim=2 if padding else 0)
@@ -347,31 +355,6 @@ def blank_for(collate: Callable[..., Any], like: Any) -> Any:
     from fastfeed.collate import Pad, blank
 
     return blank(like, sequences=isinstance(collate, Pad))
-
-
-def repeats(results: list[Any]) -> bool:
-    """Whether two results are, or hold, the same array or container, which may have changed in between."""
-    if type(results[0]) in _FIXED:
-        return False
-    numpy = sys.modules.get("numpy")
-    seen = set()
-    for result in results:
-        parts: Any = (result,)
-        if isinstance(result, tuple):
-            parts = result
-        elif isinstance(result, dict):
-            parts = (result, *result.values())
-        for part in parts:
-            if isinstance(part, list | dict | set | bytearray):
-                key = id(part)
-            elif numpy is not None and isinstance(part, numpy.ndarray) and part.size:
-                key = -part.__array_interface__["data"][0]  # views of one buffer differ as objects
-            else:
-                continue
-            if key in seen:
-                return True
-            seen.add(key)
-    return False
 
 
 class Calls(Work):

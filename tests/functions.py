@@ -76,3 +76,9 @@ def arrays_of_100_kb(items: Iterable[int]) -> Iterator[np.ndarray]:
     for item in items:
         values = np.full(12_500, float(item))
         yield np.sqrt(values) + 1
+
+
+def draws_late(item: int) -> tuple[float, float]:
+    import numpy as np  # which loads numpy.random when it is first asked for
+
+    return random.random(), float(np.random.rand()) if item == 3 else 0.0

@@ -281,6 +281,29 @@ def test_a_row_holds_what_was_put_there_and_other_shapes_are_refused_as_ever() -
     assert collate(swapped, rows=rows)[:, 0, 1].tolist() == [2, 1]
 
 
+def test_an_array_without_dimensions_has_its_row_too() -> None:
+    kind = np.dtype([("image", "f4", (32, 32)), ("label", "i8")])
+    rows = Rows(2)
+    values = np.zeros(2, kind)
+    values["label"] = 3, 4
+    batch = collate([rows.put(np.array(value), number) for number, value in enumerate(values)], rows=rows)
+    assert batch.dtype == kind
+    assert batch["label"].tolist() == [3, 4]
+
+
+def test_a_dataclass_that_is_a_dict_is_collated_as_a_dict() -> None:
+    @dataclass
+    class Output(OrderedDict):
+        logits: Any = None
+
+        def __post_init__(self) -> None:
+            self["logits"] = self.logits
+
+    rows = Rows(2)
+    batch = collate([rows.put(Output(np.full(300, k)), k) for k in range(2)], rows=rows)
+    assert {key: value[:, 0].tolist() for key, value in batch.items()} == {"logits": [0, 1]}
+
+
 RAGGED = [[1, 2, 3], [4], [], [5, 6]]
 
 

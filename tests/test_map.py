@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import dataclasses
 import functools
@@ -18,13 +19,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import psutil
 import pytest
-from functions import OwnError, draw, fail_at_7, square
+from functions import OwnError, draw, draws_late, fail_at_7, square
 
 import fastfeed as ff
+from fastfeed.collate import collate
 
 
 def results(*args, **options) -> list[object]:
@@ -128,6 +131,141 @@ def test_no_more_is_pulled_of_an_endless_iterable_than_prefetch_says(
         for _ in itertools.islice(feed, 3 * unit + 1):
             got += unit if "batch_size" in options else 1
             assert numbers.pulled <= -(-got // unit) * unit + prefetch * unit
+
+
+@pytest.mark.parametrize("chunk_size", [1, 2, 5])
+def test_a_module_of_random_numbers_that_is_loaded_late_is_seeded_too(chunk_size: int) -> None:
+    once = results(draws_late, range(5), num_workers=0)
+    for workers in (1, 2):
+        assert results(draws_late, range(5), num_workers=workers, chunk_size=chunk_size) == once
+
+
+def test_a_failure_keeps_nothing_of_the_function_alive() -> None:
+    def fails(item: int) -> None:
+        block = np.ones(30_000_000, np.uint8)
+        raise OwnError(int(block[item]))
+
+    with ff.map(fails, range(30), num_workers=1, chunk_size=3, on_error="skip") as feed:
+        assert list(feed) == []
+        (worker,) = psutil.Process().children()
+        peak = Path(f"/proc/{worker.pid}/status").read_text().partition("VmHWM:")[2].split()[0]
+    assert len(feed.errors) == 30
+    assert int(peak) * 1024 < 200_000_000
+
+
+def test_a_named_tuple_of_a_class_that_cannot_be_imported_travels() -> None:
+    class Local(NamedTuple):
+        x: int
+        y: str = "y"
+
+    assert results(lambda item: Local(item.x + 1), [Local(1), Local(2)]) == [Local(2), Local(3)]
+
+
+def test_an_exception_that_takes_no_notes_is_told_all_the_same() -> None:
+    class Stubborn(Exception):
+        def __setattr__(self, name: str, value: object) -> None:
+            raise AttributeError("frozen")
+
+        add_note = None
+
+    def raising(item: int) -> None:
+        raise Stubborn(item)
+
+    with pytest.raises(ff.WorkerError, match=r"raising raised RuntimeError: Stubborn: 0 \(item 0, 0\)"):
+        results(raising, range(3))
+
+
+class Point(NamedTuple):
+    x: int
+    y: object = None
+
+
+@dataclasses.dataclass
+class Reused:
+    pixels: object
+    number: int
+
+
+def reusing() -> dict[str, Callable[[int], object]]:
+    """Functions that fill what they have returned before."""
+    array, small, ints, box = np.zeros((30, 40)), np.zeros(3), [0], {"in": {"image": np.zeros(400)}}
+    record, scratch, text = Reused(np.zeros(300), 0), np.zeros((50, 60)), np.array(["", ""], "U9")
+
+    def fill(target: np.ndarray, item: int) -> np.ndarray:
+        target[:] = item
+        return target
+
+    def listed(item: int) -> list[int]:
+        ints[0] = item
+        return ints
+
+    def nested(item: int) -> dict[str, object]:
+        fill(box["in"]["image"], item)
+        return box
+
+    def recorded(item: int) -> Reused:
+        fill(record.pixels, item)
+        record.number = item
+        return record
+
+    return {
+        "array": lambda item: fill(array, item),
+        "small array": lambda item: fill(small, item),
+        "turned": lambda item: fill(array, item).T,
+        "tuple": lambda item: (item, fill(array, item), "text"),
+        "named tuple": lambda item: Point(item, fill(small, item)),
+        "list": listed,
+        "nested": nested,
+        "dataclass": recorded,
+        "windows": lambda item: fill(scratch, item)[item % 9 : item % 9 + 30, 5:40],
+        "text": lambda item: fill(text, f"{item}"),
+        "after None": lambda item: None if item % 4 == 0 else fill(array, item),
+    }
+
+
+def plain(value: object) -> object:
+    """The same with lists in place of arrays."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, tuple | list):
+        return [plain(member) for member in value]
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    return plain(vars(value)) if isinstance(value, Reused) else value
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", reusing())
+def test_a_function_may_fill_what_it_has_returned_before(kind: str, workers: int) -> None:
+    expected = [plain(reusing()[kind](item)) for item in range(11)]
+    for options in ({}, {"chunk_size": 1}, {"chunk_size": 4}):
+        assert plain(results(reusing()[kind], range(11), num_workers=workers, **options)) == expected
+    if kind == "after None":
+        return
+    collated = [collate([copy.deepcopy(function(item)) for item in part]) for function, part in parts(kind)]
+    batches = results(reusing()[kind], range(11), num_workers=workers, batch_size=4)
+    assert [plain(batch) for batch in batches] == [plain(batch) for batch in collated]
+
+
+def parts(kind: str) -> list[tuple[Callable[[int], object], range]]:
+    function = reusing()[kind]
+    return [(function, range(start, min(start + 4, 11))) for start in (0, 4, 8)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_iterable_may_fill_what_it_has_yielded_before(workers: int) -> None:
+    def frames() -> Iterator[tuple[int, np.ndarray]]:
+        frame = np.zeros(5)
+        for number in range(200):
+            frame[:] = number
+            yield number, frame
+
+    for options in ({}, {"chunk_size": 7}, {"batch_size": 7, "collate": list}):
+        with ff.map(lambda pair: (pair[0], float(pair[1].sum())), frames(), num_workers=workers, **options) as feed:
+            got = list(feed)
+        if "batch_size" in options:
+            got = [pair for batch in got for pair in batch]
+        assert got == [(number, 5.0 * number) for number in range(200)]
 
 
 def test_what_is_done_is_not_kept_back_until_a_slow_source_has_filled_every_slot(tmp_path: Path) -> None:
@@ -595,6 +733,7 @@ SCRIPT = """
 import collections, dataclasses, enum, random, sys
 import numpy as np
 import fastfeed as ff
+from fastfeed.collate import collate
 import neighbour
 
 OFFSET = 10

@@ -23,7 +23,7 @@ LAYERS = [
     ["ring", "function_worker"],
     ["work", "worker"],
     ["collate", "columns", "payload", "source", "stats", "transforms", "decode"],
-    ["byvalue", "labels", "listing", "schedule"],
+    ["byvalue", "labels", "listing", "schedule", "snapshot"],
     ["options", "machine", "memory"],
     ["errors"],
     ["__init__", "_native"],

@@ -243,6 +243,19 @@ def test_a_generator_may_fill_one_buffer_again_and_again(workers: int) -> None:
             assert sorted(got) == [(n, n, n) for n in range(11)]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("options", [*MODES.values(), {"copies": True}])
+def test_none_is_an_item_like_any_other(options: dict[str, Any], workers: int) -> None:
+    def some(items: Iterable[int]) -> Iterator[int | None]:
+        for item in items:
+            yield item if item % 3 else None
+
+    with wrapped(some, num_workers=workers, **options)(range(8)) as feed:
+        got = list(feed)
+    expected = [None, 1, 2, None, 4, 5, None, 7] * (2 if "copies" in options and workers else 1)
+    assert sorted(got, key=str) == sorted(expected, key=str)
+
+
 def test_what_is_yielded_and_cannot_be_pickled_is_named() -> None:
     def locks() -> Iterator[object]:
         yield 1

@@ -42,7 +42,7 @@ def no_three(item: int) -> int:
 @pytest.mark.parametrize("careful", [False, True])
 def test_a_failure_is_left_out_replaced_or_the_end(on_error: str, results: list[int | None], careful: bool) -> None:
     noted: list[int] = []
-    reply, failures, _ = chunk(no_three, on_error=on_error)((0, 0, [1, 2, 3, 4], []), noted.append if careful else None)
+    reply, failures = chunk(no_three, on_error=on_error)((0, 0, [1, 2, 3, 4], []), noted.append if careful else None)
     assert reply == results
     assert list(failures) == [2]
     what, error, text = failures[2]
@@ -55,7 +55,7 @@ def test_a_failure_is_left_out_replaced_or_the_end(on_error: str, results: list[
     ("on_error", "results"), [("skip", [10, 40]), ("replace", [10, None, None, 40]), ("raise", [10])]
 )
 def test_items_that_cost_workers_are_not_tried(on_error: str, results: list[int | None]) -> None:
-    reply, failures, _ = chunk(no_three, on_error=on_error)((0, 0, [1, 2, 3, 4], [1]), None)
+    reply, failures = chunk(no_three, on_error=on_error)((0, 0, [1, 2, 3, 4], [1]), None)
     assert reply == results
     assert list(failures) == ([] if on_error == "raise" else [2])
 
@@ -64,7 +64,7 @@ def test_an_exit_is_a_failure_and_an_interrupt_is_not() -> None:
     def leave(item: type[BaseException]) -> None:
         raise item(3)
 
-    results, failures, _ = chunk(leave)((0, 0, [SystemExit, ValueError], []), None)
+    results, failures = chunk(leave)((0, 0, [SystemExit, ValueError], []), None)
     assert results == []
     assert [type(failures[offset][1]) for offset in (0, 1)] == [SystemExit, ValueError]
     with pytest.raises(KeyboardInterrupt):
@@ -121,59 +121,12 @@ def test_results_that_cannot_be_sent_become_failures_of_their_items() -> None:
     for on_error, left in (("skip", [0, 2]), ("replace", [0, None, 2, None]), ("raise", [0])):
         mapped = chunk(some, on_error=on_error)
         unit = (0, 0, [0, 1, 2, 3], [])
-        results, failures, _ = mapped.sendable(unit, mapped(unit, None))
+        results, failures = mapped.sendable(unit, mapped(unit, None))
         assert results == left
         assert "generator cannot be sent" in str(failures[1][1])
     mapped = chunk(some, collate=list)
     with pytest.raises(Failed, match="sending a batch"):
         mapped.sendable((0, 0, [1], []), mapped((0, 0, [1], []), None))
-
-
-class Buffered:
-    """A function that fills one buffer again and again, and counts its calls."""
-
-    def __init__(self, wrap) -> None:
-        self.buffer, self.wrap, self.calls = np.zeros(500), wrap, 0
-
-    def __call__(self, item: int):
-        self.calls += 1
-        self.buffer[:] = item
-        return self.wrap(self.buffer)
-
-
-WRAPS = {
-    "array": lambda buffer: buffer,
-    "view": lambda buffer: buffer[:300],
-    "tuple": lambda buffer: (1, buffer),
-    "dict": lambda buffer: {"x": buffer},
-}
-
-
-@pytest.mark.parametrize("where", ["here", "in a worker"])
-@pytest.mark.parametrize("kind", WRAPS)
-def test_a_buffer_that_is_filled_again_and_again_is_copied_each_time(kind: str, where: str) -> None:
-    function = Buffered(WRAPS[kind])
-    mapped = chunk(function)
-    mapped.arena = None if where == "here" else arena()
-    for first in (0, 3):
-        results, _, sealed = mapped((0, first, [first, first + 1, first + 2], []), None)
-        assert sealed == (where == "in a worker")
-        values = [payload.opened(result) if sealed else result for result in results]
-        expected = [WRAPS[kind](np.full(500, float(number))) for number in range(first, first + 3)]
-        assert repr(values) == repr(expected)
-    assert function.calls == 9  # once more for the chunk that showed it
-    batch = chunk(Buffered(WRAPS[kind]), collate=list)((0, 0, [1, 2], []), None)[0][0]
-    assert repr(batch) == repr([WRAPS[kind](np.full(500, 1.0)), WRAPS[kind](np.full(500, 2.0))])
-
-
-def test_rows_of_one_array_are_no_buffer_that_is_filled_again() -> None:
-    table = np.arange(40.0).reshape(10, 4)
-    assert not work.repeats([table[0], table[1], table[5:].copy()])
-    assert not work.repeats([(table[0], "a"), (table[1], "a")])
-    assert work.repeats([table[0], table[1], table[0]])
-    assert work.repeats([[1], *[[]] * 2])
-    assert not work.repeats([1, 1])
-    assert not work.repeats([None, 5, 5])
 
 
 # ---- failures ----
