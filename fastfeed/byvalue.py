@@ -8,9 +8,11 @@ attributes of the original with it.
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import os
 import sys
+import types
 import typing
 import weakref
 
@@ -54,6 +56,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             home = sys.modules.get(obj.__module__)
             if obj.__module__ == "__main__" or getattr(home, obj.__qualname__, None) is not obj:
                 return _cached, (obj.__wrapped__, obj.cache_parameters())
+        if isinstance(obj, types.FunctionType) and _is_behind_its_name(obj):
+            return _behind, (obj.__module__, obj.__qualname__)
         return super().reducer_override(obj)
 
     def _class(self, cls: type) -> Any:
@@ -93,6 +97,25 @@ def _original(key: str) -> type:
         return _sent[key]
     except KeyError:
         raise LookupError("a class of this process, which is no more") from None
+
+
+def _named(module: str, qualname: str) -> Any:
+    return functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
+
+
+def _is_behind_its_name(function: types.FunctionType) -> bool:
+    """Whether a decorator's wrapper bears a function's name, in a module that the other side can import."""
+    module = sys.modules.get(function.__module__)
+    if function.__module__ == "__main__" or getattr(module, "__spec__", None) is None:
+        return False
+    try:
+        return getattr(_named(function.__module__, function.__qualname__), "__wrapped__", None) is function
+    except AttributeError:
+        return False
+
+
+def _behind(module: str, qualname: str) -> Any:
+    return _named(module, qualname).__wrapped__
 
 
 def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

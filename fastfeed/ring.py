@@ -276,9 +276,9 @@ class Ring:
 
 
 def _sparse_bytes() -> int:
-    """Address space for all payload slots: at most half of what this process may have."""
+    """Address space for all payload slots: at most a quarter of what this process may have, for two feeds may run."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return _SPARSE_BYTES if limit == resource.RLIM_INFINITY else min(_SPARSE_BYTES, limit // 2)
+    return _SPARSE_BYTES if limit == resource.RLIM_INFINITY else min(_SPARSE_BYTES, limit // 4)
 
 
 def _megabytes(size: int) -> str:

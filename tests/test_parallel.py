@@ -466,6 +466,28 @@ def test_methods_lambdas_decorated_functions_partials_and_objects_will_do() -> N
     assert plain_decorator.__name__ == "plain_decorator"
 
 
+DECORATED = """
+import threading
+import fastfeed as ff
+
+lock = threading.Lock()
+
+@ff.parallel(split="items", split_size=2, num_workers=2)
+def doubled(items):
+    with lock:
+        yield from (item * 2 for item in items)
+"""
+
+
+def test_a_decorated_function_of_a_module_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "with_a_lock.py").write_text(DECORATED)
+    monkeypatch.syspath_prepend(tmp_path)
+    import with_a_lock
+
+    with with_a_lock.doubled(range(5)) as feed:  # a lock cannot be pickled
+        assert list(feed) == [0, 2, 4, 6, 8]
+
+
 def test_a_function_may_be_called_twice_and_two_feeds_run_at_once() -> None:
     fast = wrapped(split="items", split_size=2)
     with fast(range(5)) as one, fast(range(10, 15)) as two:
