@@ -69,7 +69,8 @@ def arrays(
     -------
     Feed
         Yields the batch of one array, or a tuple with one for each, or a dict.  Each is a contiguous array of shape
-        (rows, ...) and the array's own dtype, aligned to 64 bytes, writable, and yours as long as you keep it.
+        (rows, ...) and the array's own dtype, aligned to 64 bytes (a copy, made where slots are scarce: as NumPy does),
+        writable, and yours as long as you keep it.
 
     Raises
     ------
