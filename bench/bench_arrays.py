@@ -7,8 +7,8 @@ before the clock starts; a feed draws its own.  ``extra_info`` has rows/s; compa
 
 Last figures (4 cores of an Intel Xeon with AVX-512, virtual disk), times ``x[index]``:
                         no workers   1 worker   4 workers
-    224x224x3                 1.0        0.9         1.6
-    16 float32                1.5        1.8         2.0    drawing the order, 24 ns a row, is the limit
+    224x224x3                 1.0        1.0         3.4
+    16 float32                1.5        2.1         1.9    drawing the order, 24 ns a row, is the limit
     224x224x3, from disk      3.4        2.8         4.7
     512 bytes, from disk     15          6.9        12
 The large rows take one worker about as long as a plain memcpy between two shared mappings, which have no huge pages;
