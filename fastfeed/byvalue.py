@@ -18,8 +18,7 @@ import weakref
 
 import cloudpickle
 
-from fastfeed import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     import pickle
     from collections.abc import Callable

@@ -7,11 +7,12 @@ import mmap
 import os
 import sys
 
-from fastfeed import TYPE_CHECKING, _native, payload
+from fastfeed import _native, payload
 from fastfeed.memory import grow
 from fastfeed.work import Failed, GivenBack, failure
 from fastfeed.worker import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
 
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from typing import Any
 

@@ -17,8 +17,9 @@ import pickle
 import struct
 import sys
 
-from fastfeed import TYPE_CHECKING, _native
+from fastfeed import _native
 
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

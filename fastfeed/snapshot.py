@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fastfeed import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -11,10 +11,11 @@ import struct
 import sys
 import traceback
 
-from fastfeed import TYPE_CHECKING, payload
+from fastfeed import payload
 from fastfeed.errors import RingMemoryError
 from fastfeed.snapshot import FIXED, snapshot
 
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
@@ -341,8 +342,7 @@ class MapChunk(Work):
 
 def rows_for(collate: Callable[..., Any], count: int, arena: payload.Arena | None) -> Rows | None:
     """Rows for a batch of so many items, where the collate function is one of fastfeed's own."""
-    from fastfeed.collate import Pad, Rows
-    from fastfeed.collate import collate as default_collate
+    from fastfeed.collate import Pad, Rows, collate as default_collate
 
     padding = type(collate) is Pad  # flat arrays are sequences to it
     if not padding and collate is not default_collate:

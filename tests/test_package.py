@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,10 +68,25 @@ def imports_of(file: Path) -> set[str]:
 
 
 def test_all_is_sorted_and_complete() -> None:
-    assert fastfeed.__all__ == sorted(fastfeed.__all__)
-    assert set(fastfeed.__all__) == set(fastfeed._HOMES)
+    assert fastfeed.__all__ == sorted(fastfeed._HOMES)
     for name in fastfeed.__all__:
         assert getattr(fastfeed, name).__name__ == name
+
+
+def test_the_stub_names_what_the_package_gives_from_where_it_is() -> None:
+    homes = {}
+    for node in ast.parse((ROOT / "__init__.pyi").read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            if names == ["*"]:
+                names = importlib.import_module(node.module).__all__
+            homes |= dict.fromkeys(names, node.module.removeprefix("fastfeed."))
+    assert homes == fastfeed._HOMES
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    assert fastfeed.__version__ == project["version"]
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
