@@ -40,8 +40,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fastfeed.benchmark import photos, report
 from fastfeed.machine import available_cpus
+from fastfeed.tools.bench import photos, report
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

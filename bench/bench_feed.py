@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import fastfeed as ff
-from fastfeed.benchmark import photos
-from fastfeed.benchmark.compare import worker_counts
-from fastfeed.doctor import tiny_jpeg
 from fastfeed.machine import available_cpus
+from fastfeed.tools.bench import photos
+from fastfeed.tools.bench.compare import worker_counts
+from fastfeed.tools.doctor import tiny_jpeg
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

@@ -17,9 +17,9 @@ import pytest
 
 import fastfeed as ff
 from fastfeed import _native
-from fastfeed.benchmark import photos
-from fastfeed.benchmark.peers import MEAN, STD
-from fastfeed.transforms import compile_plan
+from fastfeed.image.transforms import compile_plan
+from fastfeed.tools.bench import photos
+from fastfeed.tools.bench.peers import MEAN, STD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

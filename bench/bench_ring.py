@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fastfeed.ring import Ring
-from fastfeed.schedule import Schedule
+from fastfeed.engine.ring import Ring
+from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

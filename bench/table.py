@@ -25,10 +25,10 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fastfeed as ff
-from fastfeed.benchmark import compare, photos, report, timing
-from fastfeed.benchmark.peers import Work
-from fastfeed.benchmark.timing import Side
 from fastfeed.machine import available_cpus
+from fastfeed.tools.bench import compare, photos, report
+from fastfeed.tools.bench.peers import Work
+from fastfeed.tools.bench.side import Side, close_all, interleave, start_all
 
 MANY_WORKERS = 32
 FIRST_BATCHES = 5
@@ -80,7 +80,7 @@ def rates(paths: list[str], options: argparse.Namespace) -> list[Row]:
     crop, one = replace(whole, crop=True), replace(whole, workers=1)
     made: list[Side] = []
     with contextlib.ExitStack() as stack:
-        stack.callback(timing.close, made)
+        stack.callback(close_all, made)
 
         def side(name: str, label: str, work: Work, python: str = sys.executable) -> Side:
             made.append(Side(name, label, work, python=python))
@@ -99,8 +99,8 @@ def rates(paths: list[str], options: argparse.Namespace) -> list[Row]:
             ]
             peers_crop.append(side("dataloader", "DataLoader", crop, python))
         sides = [floor, ours, single, cropped, *peers_whole, *peers_crop]
-        ready = timing.start(sides)
-        timing.interleave(ready, options.rounds, options.seconds, lambda what: None)
+        ready = start_all(sides)
+        interleave(ready, options.rounds, options.seconds, lambda what: None)
 
         def over_floor(one_side: Side) -> float:
             pairs = zip(one_side.timed.rates, floor.timed.rates, strict=False)
@@ -159,8 +159,8 @@ def large(paths: list[str], options: argparse.Namespace) -> list[Row]:
         work = Work(files * 256, workers=options.workers, batch_size=16)
         sides = [Side("floor", "full decode", work), Side("feed", "feed", work)]
         try:
-            ready = timing.start(sides)
-            timing.interleave(ready, options.rounds, options.seconds, lambda what: None)
+            ready = start_all(sides)
+            interleave(ready, options.rounds, options.seconds, lambda what: None)
             full, feed = (side.timed for side in sides)
             ratio = statistics.median(ours / theirs for ours, theirs in zip(feed.rates, full.rates, strict=False))
         finally:
@@ -197,7 +197,7 @@ def first_batch(paths: list[str], options: argparse.Namespace) -> list[Row]:
         for name, (kind, its_work) in asked.items():
             side = Side(kind, name, its_work)
             try:
-                if timing.start([side]) and side.timed.first_batch is not None:
+                if start_all([side]) and side.timed.first_batch is not None:
                     seconds[name].append(side.timed.first_batch)
                     if name == "one":
                         side.window(1.0)

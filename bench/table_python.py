@@ -27,8 +27,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fastfeed as ff
-from fastfeed.benchmark import report
 from fastfeed.machine import available_cpus
+from fastfeed.tools.bench import report
 
 BATCH = (64, 3, 224, 224)
 Row = tuple[str, str, str, str]

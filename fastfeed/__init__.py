@@ -6,51 +6,34 @@ beside this file names them to type checkers.
 
 from __future__ import annotations
 
-import sys
-
-ModuleType = type(sys)
-
 _HOMES = {
-    "CenterCrop": "transforms",
-    "ColorJitter": "transforms",
+    "CenterCrop": "image.transforms",
+    "ColorJitter": "image.transforms",
     "ConfigError": "errors",
     "FastfeedError": "errors",
-    "Feed": "feed",
+    "Feed": "engine.feed",
     "FeedClosed": "errors",
-    "Normalize": "transforms",
-    "RandomAffine": "transforms",
-    "RandomHorizontalFlip": "transforms",
-    "RandomResizedCrop": "transforms",
-    "RandomVerticalFlip": "transforms",
-    "Resize": "transforms",
+    "Normalize": "image.transforms",
+    "RandomAffine": "image.transforms",
+    "RandomHorizontalFlip": "image.transforms",
+    "RandomResizedCrop": "image.transforms",
+    "RandomVerticalFlip": "image.transforms",
+    "Resize": "image.transforms",
     "RingMemoryError": "errors",
     "SampleError": "errors",
-    "Stats": "stats",
+    "Stats": "engine.stats",
     "WorkerDied": "errors",
     "WorkerError": "errors",
-    "arrays": "arrays",
-    "files": "source",
-    "images": "images",
-    "map": "map",
-    "pad": "collate",
-    "parallel": "parallel",
-    "prefetch": "prefetch",
+    "arrays": "table.arrays",
+    "files": "sources.source",
+    "images": "image.images",
+    "map": "functions.map",
+    "pad": "collate.collate",
+    "parallel": "functions.parallel",
+    "prefetch": "functions.prefetch",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: object) -> None:
-        # The import system binds a loaded submodule to its name here: the function of that name goes first.
-        if name not in _HOMES or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-    def __reduce__(self) -> tuple[object, ...]:  # a user's function that refers to this module is sent to workers
-        return __import__, (self.__name__,)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,6 @@
-from fastfeed.arrays import arrays as arrays
-from fastfeed.collate import pad as pad
+from fastfeed.collate.collate import pad as pad
+from fastfeed.engine.feed import Feed as Feed
+from fastfeed.engine.stats import Stats as Stats
 from fastfeed.errors import (
     ConfigError as ConfigError,
     FastfeedError as FastfeedError,
@@ -9,14 +10,11 @@ from fastfeed.errors import (
     WorkerDied as WorkerDied,
     WorkerError as WorkerError,
 )
-from fastfeed.feed import Feed as Feed
-from fastfeed.images import images as images
-from fastfeed.map import map as map
-from fastfeed.parallel import parallel as parallel
-from fastfeed.prefetch import prefetch as prefetch
-from fastfeed.source import files as files
-from fastfeed.stats import Stats as Stats
-from fastfeed.transforms import (
+from fastfeed.functions.map import map as map
+from fastfeed.functions.parallel import parallel as parallel
+from fastfeed.functions.prefetch import prefetch as prefetch
+from fastfeed.image.images import images as images
+from fastfeed.image.transforms import (
     CenterCrop as CenterCrop,
     ColorJitter as ColorJitter,
     Normalize as Normalize,
@@ -26,5 +24,7 @@ from fastfeed.transforms import (
     RandomVerticalFlip as RandomVerticalFlip,
     Resize as Resize,
 )
+from fastfeed.sources.source import files as files
+from fastfeed.table.arrays import arrays as arrays
 
 __version__: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fastfeed.cli import main
+from fastfeed.tools.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -41,6 +41,11 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     return value
 
 
+def check_seed(seed: object) -> int:
+    """Return a seed as an int of 64 bits, 0 or more; ``ConfigError`` where it is not one."""
+    return whole("seed", seed, 0, 2**64 - 1, "pass a whole number from 0 to 2**64 - 1, or None for a fresh one")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """num_workers, ordered, prefetch and timeout, checked.

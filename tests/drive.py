@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfeed import _native
-from fastfeed.transforms import Compiled, Resize, compile_plan
+from fastfeed.image.transforms import Compiled, Resize, compile_plan
 
 Pixels = NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastfeed as ff
-from fastfeed import columns
+from fastfeed.table import columns
 
 N = 103
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import fastfeed
-from fastfeed import byvalue, payload
+from fastfeed.wire import byvalue, frame
 
 
 @functools.cache
@@ -23,19 +23,19 @@ def importable(number: int) -> int:
 
 
 def test_cached_functions_travel_by_name_where_they_have_one_and_else_by_value() -> None:
-    assert payload.copied(importable) is importable
-    made = payload.copied(functools.lru_cache(maxsize=7)(lambda number: number + 1))
+    assert frame.copied(importable) is importable
+    made = frame.copied(functools.lru_cache(maxsize=7)(lambda number: number + 1))
     assert (made(1), made.cache_info().maxsize) == (2, 7)
 
 
 def test_a_function_may_refer_to_fastfeed_itself() -> None:
-    assert payload.copied(lambda: fastfeed)() is fastfeed
+    assert frame.copied(lambda: fastfeed)() is fastfeed
 
 
 ELSEWHERE = """
 import pickle, sys
 sys.path[:0] = {path!r}
-from fastfeed import byvalue
+from fastfeed.wire import byvalue
 values = pickle.loads(sys.stdin.buffer.read())
 for value in values:
     value.touch()

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 import fastfeed
-from fastfeed import cli, doctor
-from fastfeed.benchmark import compare, peers, report, timing
-from fastfeed.benchmark.compare import Comparison, Options
-from fastfeed.benchmark.timing import Side, Timed
 from fastfeed.errors import ConfigError
+from fastfeed.tools import cli, doctor
+from fastfeed.tools.bench import compare, peers, report
+from fastfeed.tools.bench.compare import Comparison, Options
+from fastfeed.tools.bench.side import Side, SideError, Timed, start_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +180,7 @@ def test_the_floor_names_the_file_that_it_cannot_decode(folder: Path, content: b
     side = Side("floor", "floor", peers.Work(files, batch_size=2, workers=2))
     try:
         side.load()
-        with pytest.raises(timing.SideError, match=r"sub/c: .*; remove it, or measure other files"):
+        with pytest.raises(SideError, match=r"sub/c: .*; remove it, or measure other files"):
             side.start()
     finally:
         side.close()
@@ -191,7 +191,7 @@ def test_a_side_that_fails_keeps_its_last_words_and_stops_no_other(folder: Path)
     work = peers.Work([str(folder / "notes.jpg")] * 4, batch_size=2)
     side = Side("generator", "reads no image", work)
     try:
-        assert timing.start([side]) == []
+        assert start_all([side]) == []
         assert side.timed.failure is not None
         assert "notes.jpg" in side.timed.failure
     finally:
@@ -202,7 +202,7 @@ def test_a_side_that_fails_keeps_its_last_words_and_stops_no_other(folder: Path)
 
 def test_an_interpreter_that_cannot_run_a_side_is_a_failure_of_that_side(folder: Path) -> None:
     side = Side("generator", "no interpreter", peers.Work([str(folder / "a.jpg")]), python="/bin/false")
-    assert timing.start([side]) == []
+    assert start_all([side]) == []
     assert side.timed.failure == "ended with status 1"
     side.close()
 
@@ -270,9 +270,9 @@ def test_the_plot_is_a_png(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from fastfeed.benchmark import report
-from fastfeed.benchmark.compare import Comparison, Options
-from fastfeed.benchmark.timing import Timed
+from fastfeed.tools.bench import report
+from fastfeed.tools.bench.compare import Comparison, Options
+from fastfeed.tools.bench.side import Timed
 feeds = [Timed("fastfeed", 1, [760.0]), Timed("fastfeed", 2)]
 result = Comparison(Options(workers=2), 10, 111_000, 0, floor=Timed("floor", 2, [1600.0]), feeds=feeds)
 report.plot(result, Path(sys.argv[1]))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfeed.collate import Pad, Rows, collate, pad
+from fastfeed.collate.collate import Pad, Rows, collate, pad
 from fastfeed.errors import ConfigError
 
 Point = namedtuple("Point", "x y")

@@ -15,7 +15,7 @@ import pytest
 from drive import photo, same
 from PIL import Image, ImageFile, features
 
-from fastfeed.decode import DecodeError, decode, which_pil
+from fastfeed.image.decode import DecodeError, decode, which_pil
 
 RGB = photo(5, 7)
 GREY = RGB[:, :, 0]
@@ -280,5 +280,7 @@ def test_which_pil_names_the_installed_one() -> None:
 
 
 def test_pil_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys, fastfeed.decode, fastfeed.transforms; assert not {'PIL', 'numpy'} & set(sys.modules)"
+    code = (
+        "import sys, fastfeed.image.decode, fastfeed.image.transforms; assert not {'PIL', 'numpy'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

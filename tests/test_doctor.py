@@ -1,4 +1,4 @@
-"""Tests of fastfeed.doctor on made-up machines and on this one."""
+"""Tests of fastfeed.tools.doctor on made-up machines and on this one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastfeed import cli, doctor
+from fastfeed.tools import cli, doctor
 
 if TYPE_CHECKING:
     from pathlib import Path

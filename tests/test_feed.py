@@ -355,7 +355,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(photos: Path) -> None:
 def test_an_interrupt_between_reaping_and_replacing_forgets_no_worker(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastfeed.crew import Crew
+    from fastfeed.engine.crew import Crew
 
     replace, calls = Crew.replace, []
 
@@ -418,7 +418,7 @@ def test_a_poisonous_sample_is_raised_with_its_path_and_signal(one_red: Path) ->
 def test_workers_that_die_at_start_are_reported_and_not_retried_for_ever(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastfeed.crew._BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr("fastfeed.engine.crew._BOOT", "raise SystemExit(3)")
     with feed_of(photos) as feed, pytest.raises(ff.WorkerDied, match="exited with code 3") as caught:
         list(feed)
     assert caught.value.signal is None
@@ -653,7 +653,7 @@ def test_slots_that_a_kept_exception_refers_to_are_an_error_and_no_wait_for_ever
 
 
 def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastfeed.crew import Crew
+    from fastfeed.engine.crew import Crew
 
     feed = feed_of(photos)
     next(iter(feed))

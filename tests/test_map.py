@@ -27,7 +27,7 @@ import pytest
 from functions import OwnError, draw, draws_late, fail_at_7, square
 
 import fastfeed as ff
-from fastfeed.collate import collate
+from fastfeed.collate.collate import collate
 
 
 def results(*args, **options) -> list[object]:
@@ -733,7 +733,7 @@ SCRIPT = """
 import collections, dataclasses, enum, random, sys
 import numpy as np
 import fastfeed as ff
-from fastfeed.collate import collate
+from fastfeed.collate.collate import collate
 import neighbour
 
 OFFSET = 10

@@ -1,4 +1,4 @@
-"""The public surface and the layers: names, what an import costs, and which file may import which."""
+"""The public surface and the walls: names, what an import costs, and which room may import which."""
 
 from __future__ import annotations
 
@@ -14,57 +14,76 @@ import pytest
 import fastfeed
 
 ROOT = Path(fastfeed.__file__).parent
-# Each may import those after it in the list, never one before: arrows point downwards only.
-LAYERS = [
+# Floors of the house, the top one first.  A room may import those on the floors below it, and no other.
+FLOORS = [
     ["__main__"],
-    ["cli"],
-    ["benchmark", "doctor"],
-    ["arrays", "images", "map", "parallel", "prefetch"],
-    ["feed", "rows", "tasks"],
-    ["crew"],
-    ["ring", "function_worker"],
-    ["work", "worker"],
-    ["collate", "columns", "payload", "source", "stats", "transforms", "decode"],
-    ["byvalue", "labels", "listing", "schedule", "snapshot"],
-    ["options", "machine", "memory"],
-    ["errors"],
+    ["adapters", "tools"],
+    ["functions", "image", "table"],
+    ["collate", "schedule", "sources"],
+    ["engine", "wire"],
+    ["errors", "machine", "options", "tree"],
     ["__init__", "_native"],
 ]
+GROUND = FLOORS.index(["errors", "machine", "options", "tree"])
+# What a worker process may load besides the ground; everything else is the consumer's.
+IN_WORKERS = {
+    "collate",
+    "engine/boot.py",
+    "engine/memory.py",
+    "functions/caller.py",
+    "functions/worker.py",
+    "image/decode.py",
+    "image/finish.py",
+    "image/worker.py",
+    "table/worker.py",
+    "wire",
+}
 
 
 def files() -> list[Path]:
     return sorted(ROOT.rglob("*.py"))
 
 
-def module_of(file: Path) -> str:
-    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+def name_of(file: Path) -> str:
+    """fastfeed/engine/ring.py is engine/ring.py."""
+    return str(file.relative_to(ROOT))
 
 
-def level(module: str) -> int:
-    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+def room_of(name: str) -> str:
+    return name.split("/", maxsplit=1)[0].removesuffix(".py")
+
+
+def floor_of(room: str) -> int:
+    return next(number for number, floor in enumerate(FLOORS) if room in floor)
 
 
 def imports_of(file: Path) -> set[str]:
-    """First-level modules of fastfeed that a file imports, those under TYPE_CHECKING left out."""
-    tree = ast.parse(file.read_text())
+    """Files of fastfeed that a file imports, for types only as well."""
     found = set()
-    skipped = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module == "fastfeed":
-            names = {alias.name for alias in node.names}
-            found |= {name if (ROOT / f"{name}.py").exists() or name == "_native" else "__init__" for name in names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastfeed."):
-            found.add(node.module.split(".")[1])
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastfeed":
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastfeed.")}
-    return found
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "fastfeed"]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            names = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and "fastfeed." in str(arg.value)]
+        found |= {file_named(name.split(".")[1:]) for name in names}
+    return found - {name_of(file)}
+
+
+def file_named(parts: list[str]) -> str:
+    """The file of a dotted name, which may end with something in it."""
+    if parts[:1] == ["_native"]:
+        return "_native"
+    while parts:
+        path = ROOT.joinpath(*parts)
+        if path.with_suffix(".py").exists():
+            return name_of(path.with_suffix(".py"))
+        if path.is_dir():
+            return name_of(path / "__init__.py")
+        parts = parts[:-1]
+    return "__init__.py"
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -94,25 +113,53 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         fastfeed.imagse  # noqa: B018
 
 
-def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
-    import fastfeed.images
-
-    assert callable(fastfeed.images)
+def test_no_folder_or_file_hides_a_public_function() -> None:
+    assert not {file.stem for file in ROOT.iterdir()} & set(fastfeed.__all__)
 
 
-@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_point_downwards(file: Path) -> None:
-    module = module_of(file)
-    for imported in imports_of(file) - {module}:
-        assert level(imported) > level(module), f"{module} imports {imported}"
+@pytest.mark.parametrize("file", files(), ids=name_of)
+def test_a_room_imports_only_what_is_on_the_floors_below(file: Path) -> None:
+    room = room_of(name_of(file))
+    for imported in imports_of(file):
+        below = room_of(imported)
+        assert below == room or floor_of(below) > floor_of(room) or floor_of(room) == GROUND == floor_of(below), (
+            f"{name_of(file)} imports {imported}"
+        )
 
 
-@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_import_each_other_in_no_circle() -> None:
+    graph = {name_of(file): imports_of(file) for file in files()}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for imported in graph.get(name, ()):
+                visit(imported, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_only_what_is_meant_for_workers_is_loaded_by_them() -> None:
+    graph = {name_of(file): imports_of(file) for file in files()}
+    seen: set[str] = set()
+    waiting = {name for name in graph if name.endswith("/worker.py")}
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        waiting |= graph.get(name, set()) - seen
+    ground = {name for name in seen if floor_of(room_of(name)) >= GROUND or name.endswith("/__init__.py")}
+    assert {name for name in seen - ground if name not in IN_WORKERS and room_of(name) not in IN_WORKERS} == set()
+
+
+@pytest.mark.parametrize("file", files(), ids=name_of)
 def test_the_first_line_of_a_file_says_its_job(file: Path) -> None:
     assert (ast.get_docstring(ast.parse(file.read_text())) or "").split("\n")[0].endswith((".", ":"))
 
 
-@pytest.mark.parametrize("module", ["fastfeed", "fastfeed.worker"])
+@pytest.mark.parametrize("module", ["fastfeed", "fastfeed.image.worker", "fastfeed.table.worker"])
 def test_the_import_is_cheap_and_a_worker_needs_no_numpy(module: str) -> None:
     code = f"import sys; sys.path.append({str(ROOT.parent)!r}); import {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastfeed import payload
+from fastfeed.wire import frame
 
 Pair = collections.namedtuple("Pair", "left right")
 
@@ -59,7 +59,7 @@ ARRAYS = {
 @pytest.mark.parametrize("kind", ARRAYS)
 def test_arrays_of_any_kind_come_back_equal(kind: str) -> None:
     array = ARRAYS[kind]
-    back = payload.copied({"at": [array]})["at"][0]
+    back = frame.copied({"at": [array]})["at"][0]
     assert back.dtype == array.dtype
     assert back.shape == array.shape
     np.testing.assert_array_equal(back, array)
@@ -67,7 +67,7 @@ def test_arrays_of_any_kind_come_back_equal(kind: str) -> None:
 
 def test_masked_arrays_keep_their_mask() -> None:
     array = np.ma.masked_array(np.arange(5), mask=[0, 1, 0, 0, 1], fill_value=9)
-    back = payload.copied(array)
+    back = frame.copied(array)
     np.testing.assert_array_equal(back.mask, array.mask)
     np.testing.assert_array_equal(back.filled(), array.filled())
 
@@ -112,7 +112,7 @@ def test_masked_arrays_keep_their_mask() -> None:
     ids=repr,
 )
 def test_values_of_any_kind_come_back_equal(value: object) -> None:
-    back = payload.copied(value)
+    back = frame.copied(value)
     assert back == value
     assert type(back) is type(value)
 
@@ -122,20 +122,20 @@ def test_exceptions_dataclasses_functions_and_local_classes_travel() -> None:
     class Local:
         number: int
 
-    error = payload.copied(ValueError("text", 3))
+    error = frame.copied(ValueError("text", 3))
     assert (type(error), error.args) == (ValueError, ("text", 3))
-    record = payload.copied(Record("n", np.arange(3)))
+    record = frame.copied(Record("n", np.arange(3)))
     assert (record.name, record.values.tolist()) == ("n", [0, 1, 2])
-    assert payload.copied(Local(4)) == Local(4)
+    assert frame.copied(Local(4)) == Local(4)
     offset = 10
-    assert payload.copied(lambda number: number + offset)(5) == 15
+    assert frame.copied(lambda number: number + offset)(5) == 15
 
 
 def test_references_within_a_value_stay() -> None:
     array = np.arange(4)
     loop: list[object] = [array, array]
     loop.append(loop)
-    back = payload.copied(loop)
+    back = frame.copied(loop)
     assert back[0] is back[1]
     assert back[2] is back
 
@@ -147,7 +147,7 @@ def framed(value: object) -> bytearray:
         memory.extend(bytes(size))
         return memoryview(memory)
 
-    assert payload.write(value, reserve) == len(memory)
+    assert frame.write(value, reserve) == len(memory)
     return memory
 
 
@@ -159,7 +159,7 @@ def test_arrays_are_aligned_writable_views_of_the_frame_and_keep_it_alive() -> N
         base().transpose(1, 2, 0),
     ]
     memory = np.frombuffer(framed(arrays), np.uint8)
-    small, large, gaps, turned = payload.read(memoryview(memory))
+    small, large, gaps, turned = frame.read(memoryview(memory))
     assert np.shares_memory(small, memory)
     assert np.shares_memory(large, memory)
     assert np.shares_memory(gaps, memory)
@@ -175,18 +175,18 @@ def test_arrays_are_aligned_writable_views_of_the_frame_and_keep_it_alive() -> N
 
 def test_arrays_of_a_frame_that_will_be_overwritten_have_memory_of_their_own() -> None:
     memory = framed([np.arange(5), "text"])
-    array, text = payload.read_copied(memoryview(memory))
+    array, text = frame.read_copied(memoryview(memory))
     memory[:] = bytes(len(memory))
     assert (array.tolist(), text) == ([0, 1, 2, 3, 4], "text")
 
 
 def test_only_a_frame_with_arrays_refers_to_its_memory() -> None:
-    assert payload.has_buffers(memoryview(framed(np.arange(3))))
-    assert not payload.has_buffers(memoryview(framed(["text", 1])))
+    assert frame.has_buffers(memoryview(framed(np.arange(3))))
+    assert not frame.has_buffers(memoryview(framed(["text", 1])))
 
 
-def arena_of(memory: bytearray) -> payload.Arena:
-    return payload.Arena(lambda size: memoryview(memory)[:size])
+def arena_of(memory: bytearray) -> frame.Arena:
+    return frame.Arena(lambda size: memoryview(memory)[:size])
 
 
 def test_arrays_made_in_the_arena_stay_where_they_are() -> None:
@@ -197,8 +197,8 @@ def test_arrays_made_in_the_arena_stay_where_they_are() -> None:
     one[:], two[:] = np.arange(12).reshape(3, 4), 2.5
     elsewhere = np.arange(7)
     value = {"one": one, "part": one[1:], "two": [two, elsewhere], "nothing": nothing, "text": "x" * 100}
-    used = payload.write(value, lambda size: memoryview(memory)[:size], False, arena)
-    back = payload.read(memoryview(memory)[:used])
+    used = frame.write(value, lambda size: memoryview(memory)[:size], False, arena)
+    back = frame.read(memoryview(memory)[:used])
     assert np.shares_memory(back["one"], one)
     assert np.shares_memory(back["two"][0], two)
     assert np.shares_memory(back["part"], one)
@@ -209,8 +209,8 @@ def test_arrays_made_in_the_arena_stay_where_they_are() -> None:
     assert back["nothing"].shape == (0, 3)
     assert back["text"] == value["text"]
     arena.clear()
-    used = payload.write(one, lambda size: memoryview(memory)[:size], False, arena)  # of the frame before: copied
-    assert payload.read(memoryview(memory)[:used]).shape == (3, 4)
+    used = frame.write(one, lambda size: memoryview(memory)[:size], False, arena)  # of the frame before: copied
+    assert frame.read(memoryview(memory)[:used]).shape == (3, 4)
 
 
 def test_what_is_sealed_is_as_it_was_and_can_be_written_to() -> None:
@@ -220,11 +220,11 @@ def test_what_is_sealed_is_as_it_was_and_can_be_written_to() -> None:
     kept = []
     for number in range(3):
         array[:] = number
-        kept.append(payload.sealed((array, array[:, ::2], np.zeros(0), number), arena))
-    used = payload.write(kept, lambda size: memoryview(memory)[:size], True, arena)
+        kept.append(frame.sealed((array, array[:, ::2], np.zeros(0), number), arena))
+    used = frame.write(kept, lambda size: memoryview(memory)[:size], True, arena)
     whole = np.frombuffer(memory, np.uint8)
-    for number, item in enumerate(payload.read(memoryview(memory)[:used])):
-        first, gaps, nothing, same_number = payload.opened(item)
+    for number, item in enumerate(frame.read(memoryview(memory)[:used])):
+        first, gaps, nothing, same_number = frame.opened(item)
         assert (first == number).all()
         assert gaps.shape == (3, 2, 5)
         assert (gaps == number).all()
@@ -235,10 +235,10 @@ def test_what_is_sealed_is_as_it_was_and_can_be_written_to() -> None:
 
 
 def test_small_is_for_what_needs_no_buffers_and_no_cloudpickle() -> None:
-    assert payload.small((1, "a")) is not None
-    assert payload.small(np.arange(3)) is None
-    assert payload.small(lambda: 1) is None
-    assert payload.small(threading.Lock()) is None
+    assert frame.small((1, "a")) is not None
+    assert frame.small(np.arange(3)) is None
+    assert frame.small(lambda: 1) is None
+    assert frame.small(threading.Lock()) is None
 
 
 @pytest.mark.parametrize(
@@ -246,11 +246,11 @@ def test_small_is_for_what_needs_no_buffers_and_no_cloudpickle() -> None:
     [(threading.Lock(), "lock"), ((n for n in "ab"), "generator"), ([1, {"a": threading.Lock()}], "lock")],
 )
 def test_what_cannot_be_pickled_is_named_by_its_type(value: object, word: str) -> None:
-    with pytest.raises(payload.UnpicklableError, match=f"{type(value).__name__} cannot be sent.*{word}"):
-        payload.frame(value)
-    assert word in payload.refusal(value)
+    with pytest.raises(frame.UnpicklableError, match=f"{type(value).__name__} cannot be sent.*{word}"):
+        frame.frame(value)
+    assert word in frame.refusal(value)
 
 
 def test_an_open_file_cannot_travel(tmp_path) -> None:
-    with (tmp_path / "file").open("w") as file, pytest.raises(payload.UnpicklableError, match="TextIOWrapper"):
-        payload.frame(file)
+    with (tmp_path / "file").open("w") as file, pytest.raises(frame.UnpicklableError, match="TextIOWrapper"):
+        frame.frame(file)

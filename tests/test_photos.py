@@ -1,4 +1,4 @@
-"""Tests of fastfeed.benchmark.photos: like real ones, the same always, and never half a cache."""
+"""Tests of fastfeed.tools.bench.photos: like real ones, the same always, and never half a cache."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fastfeed.benchmark import photos
-from fastfeed.benchmark.photos import Recipe
 from fastfeed.errors import ConfigError
+from fastfeed.tools.bench import photos
+from fastfeed.tools.bench.photos import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path

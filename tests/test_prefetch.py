@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from fastfeed.errors import ConfigError, FeedClosed
-from fastfeed.prefetch import Prefetch, PrefetchIterator, prefetch
+from fastfeed.functions.prefetch import Prefetch, PrefetchIterator, prefetch
 
 
 def threads() -> list[threading.Thread]:
@@ -550,7 +550,7 @@ def test_a_forked_child_is_told_instead_of_waiting_for_ever() -> None:
 )
 def test_the_interpreter_ends_and_the_source_is_closed_first(script: str) -> None:
     code = (
-        "from fastfeed.prefetch import prefetch\n"
+        "from fastfeed.functions.prefetch import prefetch\n"
         "def source():\n"
         "    try:\n"
         "        yield from range(10**9)\n"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fastfeed import _native
+from fastfeed.engine.ring import FREE, LEASED, Damaged, Ring
 from fastfeed.errors import RingMemoryError
-from fastfeed.ring import FREE, LEASED, Damaged, Ring
 
 CELLS_AT = 4096 + 128  # one page of header, one worker
 
@@ -266,7 +266,7 @@ def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pyt
         if len(asked) == 1:
             raise RingMemoryError("refused")
 
-    monkeypatch.setattr("fastfeed.ring.allocate", allocate)
+    monkeypatch.setattr("fastfeed.engine.ring.allocate", allocate)
     with pytest.raises(RingMemoryError):
         ring.free()
     assert ring.free() is ring.slots[0]

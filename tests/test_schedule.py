@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fastfeed.errors import ConfigError
-from fastfeed.schedule import Cursor, Schedule, check_seed
+from fastfeed.options import check_seed
+from fastfeed.schedule.schedule import Cursor, Schedule
 
 
 def batch(schedule: Schedule, epoch: int, k: int) -> list[int]:

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastfeed.snapshot import snapshot
+from fastfeed.wire.snapshot import snapshot
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

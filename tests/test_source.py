@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fastfeed import source as source_module
 from fastfeed.errors import ConfigError, RingMemoryError
-from fastfeed.listing import IMAGE_SUFFIXES
-from fastfeed.source import Bytes, Files, Source, as_source, files
+from fastfeed.sources import source as source_module
+from fastfeed.sources.listing import IMAGE_SUFFIXES
+from fastfeed.sources.source import Bytes, Files, Source, as_source, files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

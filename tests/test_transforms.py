@@ -17,8 +17,9 @@ from drive import on_bytes, on_pixels, photo, same
 from PIL import Image, ImageOps
 
 import fastfeed as ff
-from fastfeed import _native, transforms
-from fastfeed.transforms import compile_plan
+from fastfeed import _native
+from fastfeed.image import transforms
+from fastfeed.image.transforms import compile_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIL_FILTERS = {

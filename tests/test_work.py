@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fastfeed import payload, work
-from fastfeed.work import Calls, End, Failed, MapChunk, RandomAside, Runs, Streams
+from fastfeed.functions import caller
+from fastfeed.functions.caller import Calls, End, Failed, MapChunk, RandomAside, Runs, Streams
+from fastfeed.wire import frame
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +23,9 @@ def chunk(function, *, collate=None, seed: int = 0, on_error: str = "skip") -> M
     return MapChunk(function, collate, seed, on_error)
 
 
-def arena() -> payload.Arena:
+def arena() -> frame.Arena:
     memory = memoryview(bytearray(1 << 20))
-    return payload.Arena(lambda size: memory[:size])
+    return frame.Arena(lambda size: memory[:size])
 
 
 def no_three(item: int) -> int:
@@ -138,12 +139,12 @@ class Picky(Exception):
 
 
 def test_an_exception_that_cannot_be_made_again_is_told_as_text() -> None:
-    _, error, text = work.failure(Picky(1, 2))
+    _, error, text = caller.failure(Picky(1, 2))
     assert (type(error), str(error)) == (RuntimeError, "Picky: 1 and 2")
     assert "Picky" in text
     locked = ValueError("locked", (n for n in ""))
-    assert type(work.failure(locked)[1]) is RuntimeError
-    payload.copied(work.failure(locked))
+    assert type(caller.failure(locked)[1]) is RuntimeError
+    frame.copied(caller.failure(locked))
 
 
 def test_an_exception_without_a_text_is_told_by_its_type() -> None:
@@ -151,8 +152,8 @@ def test_an_exception_without_a_text_is_told_by_its_type() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert work.said(Mute()) == "Mute"
-    assert work.said(KeyError("k")) == "KeyError: 'k'"
+    assert caller.said(Mute()) == "Mute"
+    assert caller.said(KeyError("k")) == "KeyError: 'k'"
 
 
 # ---- runs and streams ----
@@ -185,7 +186,7 @@ def test_a_run_is_the_call_on_its_part_with_a_seed_of_its_own() -> None:
     runs.arena = arena()
     items, failed, sealed = runs((0, 0, [[5, 6]]), None)
     assert (failed, sealed) == (None, True)
-    assert [payload.opened(item) for item in items] == first
+    assert [frame.opened(item) for item in items] == first
 
 
 def test_a_stream_gives_its_items_and_then_its_end_again_and_again() -> None:
@@ -255,7 +256,7 @@ def test_parts_are_cut_alike_and_arguments_are_fresh_for_each_call() -> None:
 
     made = ((np.arange(6), 3), {"y": list("abcdef")})
     stream = Streams(shifting, ((), {}), [("args", 0), ("kwargs", "y")], 0)
-    stream.attach(lambda: payload.copied(made))
+    stream.attach(lambda: frame.copied(made))
     for epoch in range(2):
         assert stream((epoch, 1, 0, (2, 4)), None) == ([3, 4], 3, ["c", "d"])
         assert stream((epoch, 1, 1, (2, 4)), None) is End
@@ -275,12 +276,12 @@ def test_work_in_this_process_has_random_numbers_of_its_own() -> None:
     random.seed(1)
     np.random.seed(1)
     with aside:
-        work.seed_everything(5)
+        caller.seed_everything(5)
         first = random.random(), np.random.rand()
     assert (random.random(), np.random.rand()) == mine
     with aside:
         second = random.random(), np.random.rand()
-    work.seed_everything(5)
+    caller.seed_everything(5)
     assert [(random.random(), np.random.rand()) for _ in range(2)] == [first, second]
 
 
@@ -295,4 +296,4 @@ def test_work_in_this_process_has_random_numbers_of_its_own() -> None:
     ],
 )
 def test_a_function_is_called_by_its_name(function: object, name: str) -> None:
-    assert work.name_of(function) == name
+    assert caller.name_of(function) == name

@@ -1,0 +1,35 @@
+"""What a worker is started with: where its descriptors are, and how each kind of worker is begun."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
+if TYPE_CHECKING:
+    from typing import Final
+
+# Where the crew puts a worker's descriptors.
+RING_FD, WORK_FD, READY_FD, CONSUMER_FD, SPEC_FD, TABLE_FD = range(3, 9)
+
+
+class WorkerKind:
+    """One kind of worker process.
+
+    Attributes
+    ----------
+    module : str
+        The module whose ``main`` it runs.
+    flags : tuple of str
+        Options of the interpreter.
+    addressed : bool
+        Whether slots may be for one worker alone, so that each needs a wake-up of its own.
+    """
+
+    def __init__(self, module: str, flags: tuple[str, ...], addressed: bool) -> None:
+        self.module: Final = module
+        self.flags: Final = flags
+        self.addressed: Final = addressed
+
+
+# A worker that runs no code of the user's needs nothing from outside.
+ISOLATED: Final = ("-I", "-S")
+# Functions see the interpreter's environment as they do in the consumer.
+AS_IN_THE_CONSUMER: Final = ("-s", "-P", "-S")

@@ -1,0 +1,364 @@
+"""Worker processes: start, watch, restart, stop.
+
+Note: how workers end
+---------------------
+1. ``stop`` sets the ring's stop flag and posts a token for every worker.  A worker looks at the flag before each claim
+   and after each token, so an idle one leaves at once and a busy one after its cell.
+2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.
+3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.
+4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
+   ends the process.
+5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
+   wake-up.  It is reaped first; only then are its cells opened again (the feed does that) and a successor started.
+6. Interrupts are the consumer's business: workers are started with SIGINT blocked and ignore it.
+7. A worker may have children of its own.  It leads a process group, which is ended with it, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, WorkerKind
+from fastfeed.engine.ring import Ring
+from fastfeed.errors import ConfigError, WorkerDied
+from fastfeed.machine import available_cpus
+
+_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
+_GRACE_S = 2.0
+# Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
+_ABOVE = 16
+_ONE_THREAD = (
+    *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")),
+    "OPENCV_FOR_THREADS_NUM",
+)
+_START_DEATHS = 3
+_IDLE_DEATHS = 12
+_FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.05, 2.0
+# epoll counts milliseconds in 31 bits; whoever waits longer is woken for nothing.
+_LONGEST_WAIT_S = 1e6
+
+
+@dataclass(frozen=True)
+class Death:
+    """One worker that ended without being told to; it is reaped already."""
+
+    worker: int
+    pid: int
+    signal: int | None
+    exit_code: int | None
+    cause: str | None = None  # where the crew ended it itself
+
+    def __str__(self) -> str:
+        if self.cause is not None:
+            return f"worker {self.worker} (pid {self.pid}) {self.cause}"
+        if self.signal is not None:
+            name = signal.Signals(self.signal).name if self.signal in list(signal.Signals) else str(self.signal)
+            hint = " (the out-of-memory killer, or kill -9)" if self.signal == signal.SIGKILL else ""
+            return f"worker {self.worker} (pid {self.pid}) was ended by {name}{hint}"
+        if self.exit_code is None:
+            return f"worker {self.worker} (pid {self.pid}) ended, and something else in this process waited for it"
+        return f"worker {self.worker} (pid {self.pid}) exited with code {self.exit_code}"
+
+
+class Crew:
+    """The workers of one feed; `start` them, and `stop` them whatever came of that.
+
+    Parameters
+    ----------
+    ring : Ring
+        What they fill.
+    kind : WorkerKind
+        What they are.
+    spec : bytes
+        Description of the work, the same for all.
+    table_fd : int or None
+        Descriptor that they get besides; stays the caller's.
+    workers : int
+        How many.
+    """
+
+    def __init__(
+        self, ring: Ring, kind: WorkerKind, spec: bytes | bytearray, table_fd: int | None, workers: int
+    ) -> None:
+        if not sys.executable:
+            raise ConfigError("sys.executable is empty, so no worker can be started: use num_workers=0")
+        self._ring = ring
+        self._workers, self._spec, self._table_fd = workers, spec, table_fd
+        root = str(Path(__file__).resolve().parents[2])
+        self._command = [sys.executable, *kind.flags, "-c", _BOOT.format(kind.module), root]
+        # Work for anybody is announced through one eventfd; where slots may be for one worker, each has its own.
+        self._own_wake = kind.addressed
+        self._wake_fds: list[int] = []
+        self._owing = False
+        # More workers than processors would only be in each other's way while they start: they wait for the first
+        # batch.  A stream needs its own worker from the beginning.
+        self._at_once = available_cpus()
+        self.unstarted: list[int] = []
+        self._fds: dict[int, int] = {}
+        self._pids: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+        self._restart_at: dict[int, float] = {}
+        # Reaped, and their cells not yet given to others: kept until that is done, whatever interrupts the consumer.
+        self.unburied: dict[int, Death] = {}
+        self._start_deaths = 0
+        self._idle_deaths = 0
+        self._samples_at_death = 0
+        # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
+        self._poll = select.epoll()
+        self._environment = dict(os.environ)
+        self._environment.update((name, "1") for name in _ONE_THREAD)
+        # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
+        self._environment.setdefault("PYTHONHASHSEED", "0")
+
+    def start(self) -> None:
+        """Start the workers; on failure, none is left."""
+        try:
+            self._adopt(RING_FD, os.dup(self._ring.fd))
+            for _ in range(self._workers if self._own_wake else 1):
+                self._wake_fds.append(_moved(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)))
+            self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
+            self._adopt(SPEC_FD, _sealed(self._spec))
+            self._spec = b""
+            self._adopt(TABLE_FD, os.dup(self._ring.fd if self._table_fd is None else self._table_fd))
+            self._poll.register(self._fds[READY_FD], select.EPOLLIN | select.EPOLLET)
+            for worker in range(self._workers):
+                if worker < self._at_once or self._own_wake:
+                    self._start(worker)
+                else:
+                    self.unstarted.append(worker)
+        except BaseException:
+            self.stop(grace=0)
+            raise
+
+    def _adopt(self, target: int, fd: int) -> None:
+        self._fds[target] = _moved(fd)
+
+    def start_more(self) -> None:
+        """Start some of the workers that were not needed for the first batch."""
+        for worker in self.unstarted[-self._at_once :]:
+            self._start(worker)
+            self.unstarted.remove(worker)
+
+    def _start(self, worker: int) -> None:
+        if worker in self._pids:
+            return  # an interrupt came before this was noted
+        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        ]
+        actions.append((os.POSIX_SPAWN_DUP2, self._wake_fds[worker % len(self._wake_fds)], WORK_FD))
+        actions += [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in self._fds.items()]
+        spawn = functools.partial(
+            os.posix_spawn,
+            sys.executable,
+            [*self._command, str(worker)],
+            file_actions=actions,
+            setpgroup=0,
+            setsigmask=[signal.SIGINT],
+        )
+        spawned: list[int] = []
+        pidfd = -1
+        try:
+            # Not an assignment: an interrupt that came meanwhile is raised before that, and the process would be lost.
+            spawned.extend(map(spawn, [self._environment]))
+            pidfd = os.pidfd_open(spawned[0])
+            self._poll.register(pidfd, select.EPOLLIN)
+            self._pids[worker], self._pidfds[worker] = spawned[0], pidfd
+        except BaseException:
+            for pid in spawned:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+            if pidfd >= 0:
+                os.close(pidfd)
+            raise
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the workers that run now, in the order of their numbers."""
+        return [self._pids[worker] for worker in sorted(self._pids)]
+
+    def wake(self, worker: int | None = None, brisk: bool = False) -> None:
+        """Post tokens: for this worker (-1: for whoever is asleep first), or for every worker that may be asleep.
+
+        Waking a process costs more than a small unit of work.  While units come and go briskly, one for anybody is
+        left to the workers that are awake; `wake` without arguments makes up for it before the consumer sleeps.
+        """
+        native = self._ring.native
+        if not self._own_wake:
+            sleepers = native.sleepers()
+            if sleepers:
+                os.eventfd_write(self._wake_fds[0], sleepers)
+            return
+        if brisk and worker == -1 and native.sleepers() < len(self._pids):
+            self._owing = True
+            return
+        if self._owing:
+            worker, self._owing = None, False
+        # Each by its number: one that finds nothing may be asleep again before this is through, and is not to get the
+        # token of another.
+        for each in self._pids if worker is None else (worker,):
+            native.rouse(each, self._wake_fds)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Block until a batch may be complete, a worker has died, a restart is due or the time is over.
+
+        Workers that have died are reaped, and are in `unburied` then.  False where nothing has come in that time.
+        """
+        if self._owing:
+            self.wake()
+        if self._restart_at:
+            due = max(0.0, min(self._restart_at.values()) - time.monotonic())
+            timeout_s = due if timeout_s is None else min(due, timeout_s)
+        ready = self._fds[READY_FD]
+        events = self._poll.poll(timeout_s if timeout_s is None else min(timeout_s, _LONGEST_WAIT_S))
+        for fd, _ in events:
+            if fd != ready:
+                self._reap(next(worker for worker, pidfd in self._pidfds.items() if pidfd == fd))
+        return bool(events)
+
+    def _reap(self, worker: int, cause: str | None = None) -> None:
+        pid, pidfd = self._pids[worker], self._pidfds[worker]
+        signal_number = exit_code = None
+        try:
+            # Its group is ended before it is reaped: until then nobody else can have its number.
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except ChildProcessError:  # somebody else waited for it, or SIGCHLD is ignored
+            result = None
+        if result is not None and result.si_code == os.CLD_EXITED:
+            exit_code = result.si_status
+        elif result is not None:
+            signal_number = result.si_status
+        self.unburied[worker] = Death(worker, pid, signal_number, exit_code, cause)
+        del self._pids[worker], self._pidfds[worker]
+        try:
+            self._poll.unregister(pidfd)
+        finally:
+            os.close(pidfd)
+
+    def kill(self, worker: int, cause: str) -> None:
+        """Kill a worker and reap it: from here on it cannot write any more."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
+        self._reap(worker, cause)
+
+    def running(self, worker: int) -> bool:
+        """Whether this worker is alive as far as is known."""
+        return worker in self._pids
+
+    def replace(self, death: Death, sample: str | None) -> None:
+        """Arrange for a successor, at once or, where deaths follow each other without progress, later and later.
+
+        The death counts as buried then.
+
+        Raises
+        ------
+        WorkerDied
+            If workers die before they reach their loop, or one after another without finishing a sample.
+        """
+        samples = self._ring.native.totals()[0]
+        attached = self._ring.native.is_attached(death.worker)
+        progress = samples > self._samples_at_death
+        if attached or progress:
+            self._start_deaths = 0
+        elif death.cause is None:
+            self._start_deaths += 1
+        self._idle_deaths = 0 if progress else self._idle_deaths + 1
+        self._samples_at_death = samples
+        self._ring.native.forget(death.worker)
+        backoff = 0.0
+        if self._idle_deaths > 1:
+            backoff = min(_FIRST_BACKOFF_S * 2 ** (self._idle_deaths - 2), _LAST_BACKOFF_S)
+        self._restart_at[death.worker] = time.monotonic() + backoff
+        del self.unburied[death.worker]
+        what = None
+        if self._start_deaths >= _START_DEATHS:
+            what = f"{self._start_deaths} workers in a row died while starting"
+        elif self._idle_deaths >= _IDLE_DEATHS + self._workers:  # all of them may die at once, of one cause
+            what = f"{self._idle_deaths} workers in a row died without finishing a sample"
+        if what is not None:
+            self._start_deaths = self._idle_deaths = 0  # who iterates again tries again
+            raise _died(death, sample, what)
+        self.restart_due()
+
+    def restart_due(self) -> None:
+        """Start the successors whose time has come."""
+        if not self._restart_at:
+            return
+        now = time.monotonic()
+        for worker in [worker for worker, at in self._restart_at.items() if at <= now]:
+            self._start(worker)
+            del self._restart_at[worker]
+
+    def stop(self, grace: float = _GRACE_S) -> None:
+        """End and reap every worker and close all descriptors; see the note at the top.
+
+        May be called again, after an interrupt too: one ends the grace.
+        """
+        self._restart_at.clear()
+        self.unstarted.clear()
+        try:
+            if self._pids and grace > 0:
+                self._ring.native.set_stop()
+                for fd in self._wake_fds:
+                    os.eventfd_write(fd, len(self._pids))
+                deadline = time.monotonic() + grace
+                while self._pids and (left := deadline - time.monotonic()) > 0:
+                    self.wait(left)
+        finally:
+            for worker in list(self._pids):
+                self.kill(worker, "did not stop in time")
+            self._poll.close()
+            # Forgotten before it is closed: its number may be somebody else's by the second call.
+            while self._fds:
+                os.close(self._fds.popitem()[1])
+            while self._wake_fds:
+                os.close(self._wake_fds.pop())
+
+
+def _moved(fd: int) -> int:
+    """Move a descriptor out of the way of those that the workers use."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    finally:
+        os.close(fd)
+
+
+def _died(death: Death, sample: str | None, what: str) -> WorkerDied:
+    doing = f" while it worked on {sample}" if sample else ""
+    return WorkerDied(
+        f"{what}; the last: {death}{doing}. Its own message, if any, is on standard error; "
+        f"`fastfeed doctor` tries a worker alone, and num_workers=0 runs the work in this process",
+        pid=death.pid,
+        signal=death.signal,
+        sample=sample,
+    )
+
+
+def _sealed(content: bytes | bytearray) -> int:
+    fd = os.memfd_create("fastfeed-spec", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    except BaseException as error:
+        os.close(fd)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise MemoryError("no memory for the description of the work") from error
+        raise
+    return fd

@@ -1,0 +1,86 @@
+"""map: a function and an iterable in, a Feed of results out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fastfeed.engine.feed import Feed
+from fastfeed.errors import ConfigError
+from fastfeed.functions.job import MapJob
+from fastfeed.options import Engine, check_seed, one_of, whole
+
+
+def map(
+    fn: Callable[[Any], Any],
+    iterable: Iterable[Any],
+    *,
+    batch_size: int | None = None,
+    chunk_size: int | None = None,
+    collate: Callable[[list[Any]], Any] | None = None,
+    on_error: str = "raise",
+    seed: int | None = 0,
+    num_workers: int | None = None,
+    ordered: bool = True,
+    prefetch: int | None = None,
+    timeout: float | None = None,
+) -> Feed:
+    """Apply a function to every item, in worker processes.
+
+    Parameters
+    ----------
+    fn : callable
+        Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  It may return the
+        same array or container each time, with other values, unless a collate function of yours gets them.  After a
+        worker's death, and once in a worker if it draws random numbers, it may be called again with the same item.
+    iterable : iterable
+        Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.
+    batch_size : int, optional
+        Collate so many results into one batch: arrays of one shape become one array, numbers an array, tuples and
+        dicts go by position and key, anything else a list.
+    chunk_size : int, optional
+        Items sent to a worker at once; None suits it to how long the function takes.
+    collate : callable, optional
+        Makes a batch of a list of results, in place of the above; `fastfeed.pad` is one.
+    on_error : {"raise", "skip", "replace"}
+        What becomes of an item whose call raises, or kills its worker twice: `WorkerError` (`WorkerDied`), no result,
+        or None in its place (in a batch that is not made by a function of yours: zeros, None in a list, and nothing
+        but filling in a padded row).  Skipped and replaced ones land in `feed.errors`; a batch of nothing else is left
+        out.
+    seed : int or None
+        `random` and `numpy.random` are seeded with (seed, epoch, index) for each item, if the function uses them.
+    num_workers, ordered, prefetch, timeout
+        As for `fastfeed.images`; `prefetch` counts chunks, or batches.
+
+    Returns
+    -------
+    Feed
+        Of results, or of batches of them.  Arrays are views of shared memory.
+
+    Raises
+    ------
+    ConfigError
+        An option that cannot work, or an item that cannot be pickled.
+    WorkerError
+        While iterating: the function raised; its exception is the cause, with the remote traceback as a note.
+    """
+    if not callable(fn):
+        raise ConfigError(f"map({fn!r}, ...): the first argument is called with each item; pass a function")
+    if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+        raise ConfigError(f"map(fn, {iterable!r}): the second argument must be iterable")
+    one_of("on_error", on_error, ("raise", "skip", "replace"))
+    for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
+        if value is not None:
+            whole(name, value, 1)
+    if batch_size is not None and chunk_size is not None:
+        raise ConfigError("batch_size and chunk_size: a batch is a chunk, so pass one of them")
+    if collate is not None and (batch_size is None or not callable(collate)):
+        raise ConfigError(f"collate={collate!r}: pass a callable, and batch_size with it")
+    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    seed = int.from_bytes(os.urandom(8), "little") if seed is None else check_seed(seed)
+    if batch_size is not None and collate is None:
+        from fastfeed.collate.collate import collate as default_collate
+
+        collate = default_collate
+    return Feed(MapJob(fn, iterable, batch_size, chunk_size, collate, on_error, seed, timeout is not None), engine)

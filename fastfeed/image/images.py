@@ -1,0 +1,218 @@
+"""images: options for image files in, a Feed out."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastfeed import _native
+from fastfeed.engine.boot import ISOLATED, WorkerKind
+from fastfeed.engine.feed import Feed
+from fastfeed.errors import ConfigError, SampleError
+from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
+from fastfeed.image.transforms import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, Size, compile_plan
+from fastfeed.options import Engine, flag, one_of
+from fastfeed.schedule.job import RowsJob
+from fastfeed.schedule.schedule import Schedule
+from fastfeed.sources.source import Source, as_source
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
+_NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
+_MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
+
+
+def images(
+    source: object,
+    size: Size | None = None,
+    *,
+    transforms: Iterable[object] | None = None,
+    labels: Mapping[str, Any] | Sequence[Any] | Callable[[str], Any] | str | None = "auto",
+    batch_size: int = 32,
+    shuffle: bool = False,
+    seed: int | None = 0,
+    drop_last: bool = False,
+    layout: str = "NHWC",
+    dtype: object = "float32",
+    with_index: bool = False,
+    on_error: str = "raise",
+    shard: tuple[int, int] | None = None,
+    exact: bool = False,
+    orient: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    num_workers: int | None = None,
+    ordered: bool = True,
+    prefetch: int | None = None,
+    timeout: float | None = None,
+) -> Feed:
+    """Feed batches of images, decoded and transformed by worker processes.
+
+    Parameters
+    ----------
+    source : str, Path, sequence of paths, sequence of bytes, or files(...)
+        A directory (its class sub-folders give integer labels), a glob, paths, or encoded images.
+    size : int or (int, int), optional
+        Square, or (height, width): the whole frame is resized to it, antialiased.
+    transforms : sequence, optional
+        Transforms such as `RandomResizedCrop`, then plain callables (uint8 array of shape (height, width, 3) in, the
+        same out; the slow road), then perhaps `Normalize`.  With `size` as well, `Resize(size)` comes first.
+    labels : "auto", None, mapping, sequence, callable or dict of sequences
+        "auto" takes those of the source.  A mapping goes by file name or path.
+    batch_size : int
+        Samples in a batch; the last batch of an epoch is shorter unless `drop_last`.
+    shuffle : bool
+        A fresh order for each epoch.
+    seed : int or None
+        Decides order and every random transform; None draws one.
+    layout : {"NHWC", "NCHW"}
+        Order of a batch's axes.
+    dtype : {"float32", "float16", "uint8"}
+        float32 and float16 are scaled to [0, 1] unless `Normalize` says otherwise; uint8 is 0..255.
+    with_index : bool
+        Yield the samples' int64 positions in the source as well, last.
+    on_error : {"raise", "skip", "replace"}
+        What becomes of a bad sample: an exception, a batch shorter by that row, or a row of zeros.  A sample without
+        a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
+        samples is left out.
+    shard : (int, int), optional
+        (rank, world): this process's part of every epoch.
+    exact : bool
+        Never decode a JPEG at a reduced scale, however much smaller the target is.
+    orient : bool
+        Turn images upright by their EXIF orientation.
+    max_pixels, max_bytes : int
+        Larger frames and files are bad samples.
+    num_workers : int, optional
+        Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
+    ordered : bool
+        False yields a batch as soon as it is complete.
+    prefetch : int, optional
+        Batches in flight in total; the ring's slots.
+    timeout : float, optional
+        Seconds that one sample may take before its worker counts as hung.
+
+    Returns
+    -------
+    Feed
+        Yields arrays of shape (rows, height, width, 3) or (rows, 3, height, width); tuples with labels and index.
+
+    Raises
+    ------
+    ConfigError
+        An option or a source that cannot work.
+    RingMemoryError, SampleError, WorkerDied
+        While iterating.
+    """
+    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    if (refused := _native.simd_refused()) is not None:
+        raise ConfigError(
+            f"FASTFEED_SIMD={refused}: this processor or build has no such variant; unset it, or use baseline; "
+            f"`fastfeed doctor` lists what there is"
+        )
+    one_of("on_error", on_error, ("raise", "skip", "replace"))
+    for name, value in (("with_index", with_index), ("exact", exact), ("orient", orient)):
+        flag(name, value)
+    compiled = compile_plan(
+        size, transforms, dtype, layout, exact=exact, orient=orient, max_pixels=max_pixels, max_bytes=max_bytes
+    )
+    found = as_source(source, labels)
+    if seed is None:
+        seed = int.from_bytes(os.urandom(8), "little")
+    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
+    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, max_pixels, orient), engine)
+
+
+class _ImageJob(RowsJob):
+    """Images as the feed's work."""
+
+    kind = WorkerKind("fastfeed.image.worker", ISOLATED, addressed=False)
+
+    def __init__(
+        self,
+        source: Source,
+        compiled: Compiled,
+        schedule: Schedule,
+        on_error: str,
+        with_index: bool,
+        max_pixels: int,
+        orient: bool,
+    ) -> None:
+        height, width = compiled.out_h, compiled.out_w
+        self._row_shape = (height, width, 3) if compiled.layout == "NHWC" else (3, height, width)
+        super().__init__(schedule, height * width * 3 * _ITEM_BYTES[compiled.dtype], on_error)
+        self.classes = source.classes
+        self._source = source
+        self._compiled = compiled
+        self._with_index = with_index
+        self._dtype: Any = None
+        self._labels = source.labels
+        self._spec: dict[str, Any] = {
+            "plan": compiled.plan,
+            "store": compiled.python_plan,
+            "seed": schedule.seed,
+            "max_pixels": max_pixels,
+            "orient": orient,
+            "sys_path": list(sys.path),
+            "call_shape": (height, width, 3),
+            "calls": None,
+        }
+        if compiled.callables:
+            import cloudpickle
+
+            self._spec["calls"] = cloudpickle.dumps(compiled.callables)
+
+    def spec(self) -> bytes:
+        return marshal.dumps(self._spec)
+
+    def table_fd(self) -> int:
+        return self._source.table_fd()
+
+    def views(self, memory: Any, rows: int) -> list[NDArray[Any]]:
+        import numpy as np
+
+        if self._dtype is None:
+            self._dtype = np.dtype(self._compiled.dtype)  # by name it would be looked up for every batch
+        return [np.ndarray((rows, *self._row_shape), self._dtype, memory)]
+
+    def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
+        fd = self.table_fd()
+        table = _native.Mapping(fd, os.fstat(fd).st_size, False)
+        sample = _native.Sample(self._compiled.plan, self._compiled.python_plan, table, self._spec["seed"])
+        finish = finisher(self._spec)
+
+        def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | None:
+            try:
+                finish(sample, sample.make(epoch, index, arrays[0][row].reshape(-1).view("uint8").data))
+            except _native.KernelError as error:
+                return error.text
+            except RowFailed as error:
+                return str(error)
+            return None
+
+        return make
+
+    def sample_error(self, index: int, reason: str) -> SampleError:
+        if reason.startswith(TRANSFORM):  # the file is not to blame
+            return SampleError(self._source.name(index), index, reason, _MEND_TRANSFORM)
+        return SampleError(self._source.name(index), index, reason)
+
+    def unusable(self, index: int) -> str | None:
+        return _NO_LABEL if self._labels is not None and index in self._labels.missing else None
+
+    def has_unusable(self) -> bool:
+        return self._labels is not None and bool(self._labels.missing)
+
+    def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
+        parts: list[Any] = list(arrays)
+        if self._labels is not None:
+            parts.append(self._labels.gather(indices))
+        if self._with_index:
+            parts.append(indices)
+        return tuple(parts) if len(parts) > 1 else parts[0]

@@ -1,0 +1,30 @@
+"""What an image worker process runs: settle in, attach to the ring, make rows until told to stop."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+
+from fastfeed import _native
+from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
+from fastfeed.image.finish import RowFailed, finisher
+
+
+def main() -> None:
+    """Run a worker that makes rows of images; argv holds its number."""
+    number = int(sys.argv[1])
+    _native.settle(CONSUMER_FD, number, TABLE_FD)
+    spec = marshal.loads(os.pread(SPEC_FD, os.fstat(SPEC_FD).st_size, 0))
+    ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
+    known = set(sys.path)
+    sys.path.extend(entry for entry in spec["sys_path"] if entry not in known)
+    table = _native.Mapping(TABLE_FD, os.fstat(TABLE_FD).st_size, False)
+    worker = _native.Worker(ring, table, spec["plan"], spec["store"], spec["seed"], number, WORK_FD, READY_FD)
+    finish = finisher(spec)
+    worker.attach()
+    while (step := worker.run()) != _native.STEP_STOP:
+        try:
+            finish(worker, step)
+        except RowFailed as error:
+            worker.fail(_native.E_PYTHON, str(error))

@@ -1,0 +1,228 @@
+"""Which samples make up batch k of an epoch: a pure function of the options, the epoch and k.
+
+    epoch order      position 0 .. n-1  ->  sample index      keyed permutation of (seed, epoch), or the identity
+    shard            takes positions rank, rank + world, rank + 2 world, ...
+    batch k          the shard's positions k * batch_size .. (k + 1) * batch_size - 1
+
+No position is stored and no order is kept in memory, so a schedule over a hundred million samples costs nothing, and
+to resume is to go on asking from (epoch, batch).
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fastfeed import _native
+from fastfeed.errors import ConfigError
+from fastfeed.options import check_seed, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MAX_SAMPLES = 2**63 - 1  # indices are int64
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The batches of one shard.
+
+    Parameters
+    ----------
+    n : int
+        Samples in the source, at least 1.
+    batch_size : int
+        Samples in a batch; the last batch of an epoch may be shorter.
+    shuffle : bool
+        A fresh order for each epoch, otherwise the order of the source.
+    seed : int
+        0 to 2**64 - 1; with the epoch's number it decides the order.
+    drop_last : bool
+        Leave out the short batch at the end.  Every shard then has the same number of batches.
+    shard : tuple of int, optional
+        ``(rank, world)``: this shard is number ``rank`` of ``world``.  Shards are disjoint, together complete, and
+        differ in length by at most one sample, so without ``drop_last`` one may have a batch more than another, and
+        with more shards than samples some are empty.
+
+    Attributes
+    ----------
+    rank, world : int
+        The two halves of ``shard``; 0 and 1 where there is none.
+    samples : int
+        Samples of this shard that an epoch delivers.
+    batches : int
+        Batches in an epoch of this shard.
+
+    Raises
+    ------
+    ConfigError
+        An option that cannot work, or ``drop_last`` where that leaves no batch at all.
+    """
+
+    n: int
+    batch_size: int
+    shuffle: bool = False
+    seed: int = 0
+    drop_last: bool = False
+    shard: tuple[int, int] | None = None
+    rank: int = field(init=False, repr=False, compare=False)
+    world: int = field(init=False, repr=False, compare=False)
+    samples: int = field(init=False, repr=False, compare=False)
+    batches: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        n = whole("n", self.n, 1, _MAX_SAMPLES, "a source needs between 1 and 2**63 - 1 samples")
+        size = whole("batch_size", self.batch_size, 1, _MAX_SAMPLES, "pass a whole number of samples, at least 1")
+        seed = check_seed(self.seed)
+        for name in ("shuffle", "drop_last"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r} does not work: pass True or False")
+        rank, world = _check_shard(self.shard)
+        if self.drop_last:
+            batches = n // world // size
+            samples = batches * size
+            if batches == 0:
+                raise ConfigError(
+                    f"drop_last=True leaves no batch: batch_size={size}, but a shard has only {n // world} samples; "
+                    f"pass a smaller batch_size or drop_last=False"
+                )
+        else:
+            samples = len(range(rank, n, world))
+            batches = -(-samples // size)
+        # Frozen for everybody else; here the options become plain ints, and what every batch needs is worked out once.
+        settled = {"n": n, "batch_size": size, "seed": seed, "shard": (rank, world)}
+        settled |= {"rank": rank, "world": world, "samples": samples, "batches": batches}
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
+    def rows(self, k: int) -> int:
+        """Return the number of samples in batch ``k``; ``IndexError`` where the epoch has no such batch."""
+        if not 0 <= k < self.batches:
+            raise IndexError(f"batch {k} of an epoch of {self.batches} batches")
+        return min(self.batch_size, self.samples - k * self.batch_size)
+
+    def fill(self, epoch: int, k: int, out: memoryview) -> int:
+        """Write the sample indices of batch ``k`` of an epoch into ``out``.
+
+        Parameters
+        ----------
+        epoch : int
+            0 to 2**64 - 1.
+        k : int
+            Batch of the epoch.
+        out : memoryview of int64, shape (batch_size or more,)
+            Owned by the caller; the first ``rows(k)`` entries are written, the others left alone.
+
+        Returns
+        -------
+        int
+            ``rows(k)``.
+        """
+        rows = self.rows(k)
+        start = self.rank + k * self.batch_size * self.world
+        if self.shuffle:
+            _native.permute_fill(out[:rows], self.n, self.seed, epoch, start, self.world)
+        else:
+            # As bytes: a memoryview takes no values from another whose format is spelt differently ("q" for "l").
+            out.cast("B")[: 8 * rows] = array("q", range(start, start + rows * self.world, self.world)).tobytes()
+        return rows
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a saved position depends on: plain values that JSON keeps."""
+        return {
+            "n": self.n,
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+            "drop_last": self.drop_last,
+            "shard": [self.rank, self.world],
+        }
+
+    def check_fingerprint(self, saved: Mapping[str, Any]) -> None:
+        """Refuse a position that was saved under another schedule.
+
+        Raises
+        ------
+        ConfigError
+            Naming each option that differs, what it was and what it is.
+        """
+        differences = []
+        for name, now in self.fingerprint().items():
+            then = saved.get(name)
+            if name == "shard" and isinstance(then, tuple):
+                then = list(then)
+            if then != now:
+                differences.append(f"{_NAMES.get(name, name)} was {then!r} and is {now!r}")
+        if differences:
+            raise ConfigError(
+                f"this state belongs to another feed: {'; '.join(differences)}; "
+                f"make the feed with the options that the state was saved under, or start a new epoch with set_epoch"
+            )
+
+
+_NAMES = {"n": "the number of samples"}
+
+
+def _check_shard(shard: object) -> tuple[int, int]:
+    if shard is None:
+        return 0, 1
+    if not isinstance(shard, (tuple, list)) or len(shard) != 2:
+        raise ConfigError(f"shard={shard!r} does not work: pass (rank, world), such as (0, 4) for the first of four")
+    name = f"shard={tuple(shard)!r}: world"
+    world = whole(name, shard[1], 1, _MAX_SAMPLES, "pass the number of shards, at least 1")
+    remedy = f"ranks count from 0, so pass 0 to {world - 1}"
+    return whole(f"shard={tuple(shard)!r}: rank", shard[0], 0, world - 1, remedy), world
+
+
+class Cursor:
+    """Where a feed stands in its epochs: what has been delivered, and what an iteration has still to open.
+
+    A position is (epoch, first batch that is not delivered, delivered ones beyond it).  Unordered delivery runs ahead,
+    over the end of an epoch too: batches beyond are counted on from those of the position's epoch.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self._batches = batches
+        self._start: tuple[int, int, list[int]] = (0, 0, [])
+        self._position = self._start
+        self._newest = 0  # epoch of which this iteration has delivered something
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration begin with this epoch."""
+        self._start = (epoch, 0, [])
+
+    def begin(self, epochs: int | None) -> Iterator[tuple[int, int]]:
+        """Begin an iteration over so many epochs (None: for ever): (epoch, batch) in the order of opening."""
+        self._position = epoch, first, ahead = self._start
+        self._newest = epoch
+        self._start = (epoch + 1, 0, [beyond - self._batches for beyond in ahead if beyond >= self._batches])
+        return self._upcoming(epoch, epochs, first, set(ahead))
+
+    def _upcoming(self, epoch: int, epochs: int | None, first: int, skip: set[int]) -> Iterator[tuple[int, int]]:
+        last = None if epochs is None else epoch + epochs
+        while (last is None or epoch < last) and self._batches:
+            yield from ((epoch, batch) for batch in range(first, self._batches) if batch not in skip)
+            epoch, first, skip = epoch + 1, 0, {beyond - self._batches for beyond in skip}
+
+    def advance(self, epoch: int, batch: int) -> None:
+        """Note a delivered batch."""
+        at_epoch, at, ahead = self._position
+        if epoch > self._newest:  # the iteration has gone on to a further epoch
+            self._newest, self._start = epoch, (epoch + 1, 0, [])
+        ahead = [*ahead, (epoch - at_epoch) * self._batches + batch]
+        while at in ahead:
+            ahead.remove(at)
+            at += 1
+        while at >= self._batches:
+            at_epoch, at, ahead = at_epoch + 1, at - self._batches, [beyond - self._batches for beyond in ahead]
+        self._position = (at_epoch, at, ahead)
+
+    def state(self) -> dict[str, Any]:
+        """Return the position as plain values."""
+        epoch, batch, ahead = self._position
+        return {"epoch": epoch, "batch": batch, "ahead": list(ahead)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Let the next iteration go on at a position that `state` returned."""
+        self._start = self._position = (state["epoch"], state["batch"], list(state["ahead"]))

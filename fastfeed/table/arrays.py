@@ -1,0 +1,200 @@
+"""arrays: NumPy arrays in, a Feed of their rows out."""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+from fastfeed import _native
+from fastfeed.engine.boot import ISOLATED, WorkerKind
+from fastfeed.engine.feed import Feed
+from fastfeed.engine.ring import Ring, Slot
+from fastfeed.errors import ConfigError, SampleError
+from fastfeed.options import Engine
+from fastfeed.schedule.job import RowsJob
+from fastfeed.schedule.schedule import Schedule
+from fastfeed.table.columns import Columns
+from fastfeed.table.worker import gather_of
+from fastfeed.wire.memmap import Place
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def arrays(
+    *arrays: Any,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    seed: int | None = 0,
+    drop_last: bool = False,
+    shard: tuple[int, int] | None = None,
+    with_index: bool = False,
+    num_workers: int | None = None,
+    ordered: bool = True,
+    prefetch: int | None = None,
+    timeout: float | None = None,
+) -> Feed:
+    """Feed batches of the rows of arrays, picked by worker processes.
+
+    Parameters
+    ----------
+    *arrays : array-likes of shape (samples, ...), or one dict of them
+        Arrays, memmaps, lists, tensors: whatever `numpy.asarray` takes, of any dtype but object.  A `numpy.memmap`, or
+        a part of one whose rows are contiguous, is read from its file and may be larger than the memory: what is
+        written to the file is seen, as it is with the memmap.  Everything else is copied once, when the first
+        iteration begins, to memory that all workers share, and is not to be changed while it is fed; with
+        ``num_workers=0`` nothing is copied.
+    batch_size : int
+        Samples in a batch; the last batch of an epoch is shorter unless `drop_last`.
+    shuffle : bool
+        A fresh order for each epoch; no index of it is kept in memory.
+    seed : int or None
+        Decides the order; None draws one.
+    shard : (int, int), optional
+        (rank, world): this process's part of every epoch.
+    with_index : bool
+        Yield the samples' int64 positions as well, last.
+    num_workers : int, optional
+        Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
+    ordered : bool
+        False yields a batch as soon as it is complete.
+    prefetch : int, optional
+        Batches in flight in total; the ring's slots.
+    timeout : float, optional
+        Seconds that a worker may take for the rows it picks at once (one, or a 64th of a batch where that is more).
+
+    Returns
+    -------
+    Feed
+        Yields the batch of one array, or a tuple with one for each, or a dict.  Each is a contiguous array of shape
+        (rows, ...) and the array's own dtype, aligned to 64 bytes (a copy, made where slots are scarce: as NumPy does),
+        writable, and yours as long as you keep it.
+
+    Raises
+    ------
+    ConfigError
+        An option or an array that cannot work, or arrays of different lengths.
+    RingMemoryError
+        While iterating: the copies do not fit into memory.
+    SampleError
+        While iterating: a file has shrunk or cannot be read.
+    """
+    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    if not isinstance(with_index, bool):
+        raise ConfigError(f"with_index={with_index!r}: pass True or False")
+    columns, keys = _as_columns(arrays)
+    if seed is None:
+        seed = int.from_bytes(os.urandom(8), "little")
+    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard)
+    return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
+
+
+def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]:
+    if not given:
+        raise ConfigError("arrays() was given no array: pass at least one, or a dict of them")
+    if not any(isinstance(value, Mapping) for value in given):
+        names = [f"array {number}" for number in range(len(given))] if len(given) > 1 else ["the array"]
+        return Columns(list(zip(names, given, strict=True))), None
+    if len(given) > 1:
+        raise ConfigError("arrays() was given a dict and something else: pass one dict that holds all arrays")
+    if not given[0]:
+        raise ConfigError("arrays() was given an empty dict: pass at least one array")
+    return Columns([(f"array {key!r}", value) for key, value in given[0].items()]), list(given[0])
+
+
+class _ArraysJob(RowsJob):
+    """Rows of arrays as the feed's work."""
+
+    kind = WorkerKind("fastfeed.table.worker", ISOLATED, addressed=False)
+
+    def __init__(self, columns: Columns, keys: list[Hashable] | None, schedule: Schedule, with_index: bool) -> None:
+        rows = schedule.rows(0) if schedule.batches else 1
+        self._starts, size = columns.layout(rows)
+        # The columns of a slot begin at multiples of 64 bytes, so a row of the ring is a little more than one of each.
+        super().__init__(schedule, max(1, -(-size // rows)))
+        self._columns = columns
+        self._keys = keys
+        self._with_index = with_index
+
+    def spec(self) -> bytes:
+        return marshal.dumps(self._located(self._columns.places()))
+
+    def _located(self, places: list[Place | None]) -> dict[str, Any]:
+        """Columns that lie in files, as `gather_of` takes them."""
+        columns = self._columns.columns
+        return {
+            "samples": self._columns.samples,
+            "shuffle": self._schedule.shuffle,
+            "columns": [
+                (astuple(place), column.row_bytes, at)
+                for place, column, at in zip(places, columns, self._starts, strict=True)
+                if place is not None
+            ],
+        }
+
+    def table_fd(self) -> int | None:
+        return self._columns.table_fd()
+
+    def views(self, memory: Any, rows: int) -> list[NDArray[Any]]:
+        import numpy as np
+
+        return [
+            np.ndarray((rows, *column.array.shape[1:]), column.array.dtype, memory, at)
+            for column, at in zip(self._columns.columns, self._starts, strict=True)
+        ]
+
+    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, str]]:
+        import numpy as np
+
+        columns = self._columns.columns
+        from_files = gather_of(self._located([column.place for column in columns]), lambda path, fd, *_: fd)
+        from_memory = _native.Gather(self._columns.samples, len(columns))
+        scattered = []
+        for number, (column, at) in enumerate(zip(columns, self._starts, strict=True)):
+            if column.place is not None or not column.row_bytes:
+                continue
+            if column.array.flags.c_contiguous:
+                table = column.array.reshape(-1).view(np.uint8)
+                from_memory.add(table, -1, 0, column.row_bytes, column.row_bytes, at)
+            else:
+                scattered.append((number, column.array))
+
+        def make(epoch: int, indices: NDArray[np.int64], memory: Any, arrays: list[NDArray[Any]]) -> dict[int, str]:
+            del epoch
+            code = from_files.rows(indices, memory) or from_memory.rows(indices, memory)
+            for number, array in scattered:
+                arrays[number][...] = array[indices]
+            return {0: self._fault()} if code else {}
+
+        return make
+
+    def _fault(self) -> str:
+        for column in self._columns.columns:
+            fault = column.place.fault() if column.place is not None else None
+            if column.place is not None and fault is not None:
+                return f"{column.name}, {column.place.path}: {fault}"
+        return "its bytes cannot be read from their file; is the disk sound?"
+
+    def reason(self, ring: Ring, slot: Slot, row: int) -> str:
+        return self._fault()
+
+    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
+        """Which row of a cell costs workers is not known, so none of the batch is tried a third time."""
+        if deaths > 1:
+            for each in range(slot.rows):
+                ring.native.set_status(slot.number, each, _native.E_POISON)
+        return False
+
+    def sample_error(self, index: int, reason: str) -> SampleError:
+        return SampleError(f"sample {index}", index, reason, remedy="mend the file, and make a new feed")
+
+    def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
+        if self._keys is not None:
+            named = dict(zip(self._keys, arrays, strict=True))
+            return (named, indices) if self._with_index else named
+        parts = [*arrays, indices] if self._with_index else arrays
+        return tuple(parts) if len(parts) > 1 else parts[0]

@@ -1,0 +1,256 @@
+"""Any value as one frame of bytes: pickle protocol 5 with its buffers laid out behind it.
+
+    u64 0       | u64 pickle bytes | pickle
+    u64 buffers | u64 pickle bytes | u64 offset of the table | ...
+        buffers, each 64-byte aligned, and somewhere among them the table (u64 offset, u64 length of each) | pickle
+
+Arrays are copied once, into the frame, or are made there (`Arena`); reading one back copies nothing: its arrays are
+views of the frame's memory and keep whatever owns that memory alive.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import math
+import pickle
+import struct
+import sys
+
+from fastfeed import _native
+
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_HEAD = struct.Struct("<QQ")
+_TABLE_AT = struct.Struct("<Q")
+_ALIGN = 64
+_LARGE = 1 << 20
+_SMALL = 4096
+
+
+class UnpicklableError(TypeError):
+    """A value that no pickler takes; the text names its type."""
+
+
+class Arena:
+    """Memory of a frame that is yet to be written, for arrays that are to be part of it.
+
+    Parameters
+    ----------
+    reserve : callable
+        Returns so many bytes of the frame's memory, from its beginning; what it has returned before stays valid.
+    """
+
+    def __init__(self, reserve: Callable[[int], memoryview]) -> None:
+        self._reserve = reserve
+        self._address = 0
+        self.end = 0
+
+    def clear(self) -> None:
+        """Begin another frame."""
+        self.end = 0
+
+    def take(self, size: int) -> memoryview:
+        """So many bytes, at least one."""
+        start = -(-max(self.end, _HEAD.size + _TABLE_AT.size) // _ALIGN) * _ALIGN
+        memory = self._reserve(start + size)
+        self._address = _native.address(memory)
+        self.end = start + size
+        return memory[start : self.end]
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Make an array; as ``numpy.empty``."""
+        import numpy as np
+
+        size = math.prod(shape) * dtype.itemsize
+        return np.ndarray(shape, dtype, self.take(size)) if size else np.empty(shape, dtype)
+
+    def copied(self, array: Any) -> Any:
+        """Copy an array: here, unless it is small."""
+        if array.nbytes < _SMALL or array.dtype.hasobject:
+            return array.copy("K")
+        flags = array.flags
+        turned = flags.f_contiguous and not flags.c_contiguous
+        made = self.empty(array.shape[::-1], array.dtype).T if turned else self.empty(array.shape, array.dtype)
+        made[...] = array
+        return made
+
+    def offset(self, piece: memoryview) -> int:
+        """Where a piece lies in the frame, or -1."""
+        if not self.end or not len(piece):
+            return -1
+        offset = _native.address(piece) - self._address
+        return offset if 0 < offset <= self.end - len(piece) else -1
+
+
+def frame(
+    value: Any, by_value: bool = False, home: bool = False, arena: Arena | None = None
+) -> tuple[int, list[tuple[int, Any]]]:
+    """Lay a value out: the size of its frame, and (offset, bytes-like) pieces to be copied there.
+
+    Functions and classes that the other side cannot import go by value: those of ``__main__``, those that no name
+    leads to, and with `by_value` all that cloudpickle thinks so of.  With `home` the value goes to where this process
+    has its work from: classes that came from there go by reference.  What lies in the `arena` stays there.
+
+    Raises
+    ------
+    UnpicklableError
+        Naming the type that cannot travel.
+    """
+    pickled, raw = _pickled(value, by_value, home)
+    head = _HEAD.pack(len(raw), len(pickled))
+    if not raw:
+        return len(head) + len(pickled), [(0, head + pickled)]
+    places = [-1 if arena is None else arena.offset(piece) for piece in raw]
+    at = len(head) + _TABLE_AT.size
+    if arena is not None and max(places) >= 0:
+        at = -(-arena.end // 8) * 8
+    end = at + 16 * len(raw) + len(pickled)
+    buffers = []
+    for number, piece in enumerate(raw):
+        if places[number] < 0:
+            places[number] = -(-end // _ALIGN) * _ALIGN
+            end = places[number] + len(piece)
+            buffers.append((places[number], piece))
+    table = b"".join(
+        place.to_bytes(8, "little") + len(piece).to_bytes(8, "little") for place, piece in zip(places, raw, strict=True)
+    )
+    return end, [(0, head + _TABLE_AT.pack(at)), (at, table + pickled), *buffers]
+
+
+def _pickled(value: Any, by_value: bool, home: bool) -> tuple[bytes, list[memoryview]]:
+    buffers: list[pickle.PickleBuffer] = []
+    pickled = b""
+    if not by_value:
+        try:
+            pickled = _by_name(value, buffers)
+        except Exception:  # whatever a reducer raises; cloudpickle may know better, and its error is the one to show
+            by_value = True
+    if by_value or b"__main__" in pickled:
+        buffers.clear()
+        pickled = _by_value(value, buffers, home)
+    return pickled, [buffer.raw() for buffer in buffers]
+
+
+def sealed(value: Any, arena: Arena) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Copy a value as it is now, its arrays into the arena: whoever made it may change it.  `opened` gives it back.
+
+    Raises
+    ------
+    UnpicklableError
+        Naming the type that cannot travel.
+    """
+    pickled, raw = _pickled(value, by_value=False, home=True)
+    kept = []
+    for piece in raw:
+        memory = arena.take(len(piece)) if len(piece) else memoryview(bytearray())
+        fill(memory, [(0, piece)])
+        kept.append(pickle.PickleBuffer(memory))
+    return pickled, kept
+
+
+def opened(kept: tuple[bytes, list[Any]]) -> Any:
+    """Return what was sealed."""
+    return pickle.loads(kept[0], buffers=kept[1])
+
+
+def _by_name(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return pickle.dumps(value, 5, buffer_callback=buffers.append)
+    out = io.BytesIO()
+    pickler = pickle.Pickler(out, 5, buffer_callback=buffers.append)
+    pickler.dispatch_table = _Reducers({numpy.ndarray: _reduce_array})
+    pickler.dump(value)
+    return out.getvalue()
+
+
+class _Reducers(dict[type, "Callable[[Any], Any]"]):
+    def __missing__(self, cls: type) -> Callable[[Any], Any]:
+        return copyreg.dispatch_table[cls]
+
+
+def _reduce_array(array: Any) -> Any:
+    """Have an array that has gaps or is transposed go out of band too: NumPy copies such a one into the pickle."""
+    if array.flags.forc or array.dtype.hasobject:
+        return array.__reduce_ex__(5)
+    return array.copy("C").__reduce_ex__(5)
+
+
+def _by_value(value: Any, buffers: list[pickle.PickleBuffer], home: bool) -> bytes:
+    from fastfeed.wire import byvalue
+
+    try:
+        return byvalue.dumps(value, buffers, home)
+    except Exception as error:
+        raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
+
+
+def refusal(value: Any) -> str:
+    """Why a value cannot travel, in words; for one that cannot."""
+    try:
+        frame(value)
+    except UnpicklableError as error:
+        return str(error)
+    return f"{type(value).__name__} cannot be sent between processes"
+
+
+def copied(value: Any) -> Any:
+    """Send a value to this very process."""
+    size, pieces = frame(value)
+    memory = memoryview(bytearray(size))
+    fill(memory, pieces)
+    return read(memory)
+
+
+def small(value: Any) -> bytes | None:
+    """The pickle of a value that needs nothing besides, or None: use `write`."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    except Exception:  # as in frame
+        return None
+    return None if buffers or b"__main__" in pickled else pickled
+
+
+def write(value: Any, reserve: Callable[[int], memoryview], home: bool = False, arena: Arena | None = None) -> int:
+    """Write a value's frame into the memory that `reserve` returns for its size; the size."""
+    size, pieces = frame(value, home=home, arena=arena)
+    fill(reserve(size), pieces)
+    return size
+
+
+def fill(memory: memoryview, pieces: list[tuple[int, Any]]) -> None:
+    """Copy the pieces of a frame to where they belong."""
+    size = pieces[-1][0] + len(pieces[-1][1])
+    for start, piece in pieces:
+        place = memory[start : start + len(piece)]
+        if len(piece) < _LARGE:  # a call costs more than such a copy
+            place[:] = piece
+        else:
+            _native.copy(place, piece, size)
+
+
+def read_copied(memory: memoryview) -> Any:
+    """Return the value of a frame that will be overwritten: its arrays get memory of their own."""
+    return read(memoryview(bytearray(memory)) if has_buffers(memory) else memory)
+
+
+def has_buffers(memory: memoryview) -> bool:
+    """Whether a value read from this frame will refer to the frame's memory."""
+    return bool(_HEAD.unpack_from(memory)[0])
+
+
+def read(memory: memoryview) -> Any:
+    """Return the value of a frame; its arrays are views of `memory`."""
+    count, length = _HEAD.unpack_from(memory)
+    if not count:
+        return pickle.loads(memory[_HEAD.size : _HEAD.size + length])
+    (at,) = _TABLE_AT.unpack_from(memory, _HEAD.size)
+    places = struct.unpack_from(f"<{2 * count}Q", memory, at)
+    at += 16 * count
+    buffers = [memory[start : start + size] for start, size in zip(places[::2], places[1::2], strict=True)]
+    return pickle.loads(memory[at : at + length], buffers=buffers)

@@ -1,0 +1,171 @@
+"""Arrays that are files: found out, and sent to another process of this machine by the name of the file."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the rows of an array lie in a file.
+
+    Attributes
+    ----------
+    path : str
+        The file that the array maps; "" for the memfd.
+    fd : int
+        Its descriptor in the consumer.
+    device, inode : int
+        What a file that is opened by its path must be.
+    offset, stride : int
+        Of the first row, and from a row to the next; in bytes.
+    end : int
+        The file's bytes that are needed.
+    """
+
+    path: str
+    fd: int
+    device: int
+    inode: int
+    offset: int
+    stride: int
+    end: int
+
+    def fault(self) -> str | None:
+        """Why the file cannot be read as it was, or None."""
+        size = os.fstat(self.fd).st_size
+        if self.path and size < self.end:
+            return f"the file has shrunk to {size:,} bytes, and {self.end:,} are needed"
+        return None
+
+
+def file_of(array: NDArray[Any]) -> tuple[Place | None, str]:
+    """Find the file that an array maps, and open it.
+
+    The path is opened anew, so it is made sure that it still names the mapped file.
+
+    Parameters
+    ----------
+    array : array of shape (rows, ...)
+        Of any strides.
+
+    Returns
+    -------
+    place : Place or None
+        Where the rows lie; its descriptor is the caller's to close.  None where the rows are in no file as they are.
+    reason : str
+        Why not, where somebody may wonder.
+    """
+    import numpy as np
+
+    row_bytes = array.itemsize * int(np.prod(array.shape[1:], dtype=object))
+    if not len(array) or not row_bytes:
+        return None, ""
+    if not array[:1].flags.c_contiguous:
+        return None, "its rows are not contiguous"
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    mapping = getattr(owner, "_mmap", None)
+    if not isinstance(owner, np.memmap) or not isinstance(mapping, mmap.mmap):
+        return None, ""
+    path = None if owner.filename is None else os.fspath(owner.filename)
+    gone = f"its file {path!r} has been removed or replaced"
+    if path is None:
+        return None, gone
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None, gone
+    mapped = np.frombuffer(mapping, np.uint8).ctypes.data
+    first = array.ctypes.data
+    # A memmap's offset is that of the array it was made as; its mapping begins at the page or so before that.
+    offset = owner.offset - owner.offset % mmap.ALLOCATIONGRANULARITY + first - mapped
+    stride = array.strides[0] if len(array) > 1 else row_bytes
+    low, high = min(0, (len(array) - 1) * stride), max(0, (len(array) - 1) * stride) + row_bytes
+    status = os.fstat(fd)
+    inside = mapped <= first + low and first + high <= mapped + len(mapping)
+    if not inside or status.st_size < offset + high or not _is_mapped_at(mapped, fd):
+        os.close(fd)
+        return None, gone
+    if owner.mode == "c" and _private_pages(mapped):
+        os.close(fd)
+        return None, "it was written to in mode 'c', so the file has other values"
+    return Place(path, fd, status.st_dev, status.st_ino, offset, stride, offset + high), ""
+
+
+class ByPath:
+    """A read-only memmap on its way to another process of this machine: its file's name travels, not its values."""
+
+    def __init__(self, array: NDArray[Any], place: Place) -> None:
+        self._reopen = (os.path.abspath(place.path), place.device, place.inode, array.dtype, place.offset, array.shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._reopen
+
+
+def by_path(value: Any) -> Any:
+    """Return what travels in place of a read-only memmap whose file is still there; any other value itself."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(value) is not numpy.memmap:
+        return value
+    if value.mode != "r" or not value.ndim or not value.flags.c_contiguous or value.dtype.hasobject:
+        return value
+    place, _ = file_of(value)
+    if place is None:
+        return value
+    os.close(place.fd)
+    return ByPath(value, place)
+
+
+def _reopened(path: str, device: int, inode: int, dtype: Any, offset: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    import numpy as np
+
+    now = os.stat(path)
+    if (now.st_dev, now.st_ino) != (device, inode):
+        raise FileNotFoundError(f"{path} has been replaced since it was mapped: make the memmap and the feed anew")
+    return np.memmap(path, dtype, "r", offset, shape)
+
+
+def _mapping_at(address: int, table: str = "maps") -> list[str]:
+    """The /proc/self/maps (or smaps) entry of the mapping that holds an address."""
+    found: list[str] = []
+    with open(f"/proc/self/{table}") as lines:
+        for line in lines:
+            place = line.split(" ", 1)[0]
+            if "-" in place and not place.endswith(":"):
+                if found:
+                    break
+                start, end = (int(part, 16) for part in place.split("-"))
+                if not start <= address < end:
+                    continue
+            elif not found:
+                continue
+            found.append(line)
+    return found
+
+
+def _is_mapped_at(address: int, fd: int) -> bool:
+    """Whether an address is a mapping of this file: of the device and inode that the kernel says for a second one.
+
+    They are not compared with fstat's, which on overlayfs and btrfs are others.
+    """
+    with mmap.mmap(fd, 1, prot=mmap.PROT_READ) as probe:
+        import numpy as np
+
+        view = np.frombuffer(probe, np.uint8)
+        second = view.ctypes.data
+        del view
+        here, there = (_mapping_at(at) for at in (address, second))
+    return bool(here) and here[0].split()[3:5] == there[0].split()[3:5]
+
+
+def _private_pages(address: int) -> bool:
+    return any(line.startswith("Anonymous:") and line.split()[1] != "0" for line in _mapping_at(address, "smaps"))
