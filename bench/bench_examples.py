@@ -1,4 +1,4 @@
-"""The generators of tests/examples: what each gains by fastfeed, over itself run serially.
+"""The generators of examples/: what each gains by fastfeed, over itself run serially.
 
     python bench/bench_examples.py [a h ...] [--workers N] [--rounds 5] [--json]
 
@@ -45,9 +45,6 @@ from fastfeed.tools.bench import photos, report
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
-
-# Where the package `examples` is.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 FILES = 512
 BATCH = 32

@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from drive import SIMD_VARIANTS
 from PIL import Image
 
 from fastfeed import _native
+
+# Where the package `examples` is; last, because this folder has a fastfeed too.
+sys.path.append(str(Path(__file__).parents[1]))
 
 # A shell that runs the tests in the background lets them ignore interrupts, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

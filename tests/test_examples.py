@@ -1,4 +1,4 @@
-"""The generators of tests/examples, each against itself run through fastfeed."""
+"""The generators of examples/, each against itself run through fastfeed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import encode, picture
+from numpy.typing import NDArray
+from PIL import Image
+
+import fastfeed as ff
 from examples import (
     a_folder,
     b_labels,
@@ -26,10 +30,6 @@ from examples import (
     k_class,
     l_three_files,
 )
-from numpy.typing import NDArray
-from PIL import Image
-
-import fastfeed as ff
 
 SIZE = (20, 16)  # (width, height), as PIL has it
 # A native feed resizes as Pillow does, to the last bit but one.

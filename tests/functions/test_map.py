@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 import pytest
-from functions import OwnError, draw, draws_late, fail_at_7, square
+from user_functions import OwnError, draw, draws_late, fail_at_7, square
 
 import fastfeed as ff
 from fastfeed.collate.collate import collate

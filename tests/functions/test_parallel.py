@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from functions import OwnError, arrays_of_100_kb, batches, count_up, endless, failing, signature_of_all_kinds
+from user_functions import OwnError, arrays_of_100_kb, batches, count_up, endless, failing, signature_of_all_kinds
 
 import fastfeed as ff
 
