@@ -17,7 +17,7 @@ import pytest
 
 import fastfeed as ff
 from fastfeed import _native
-from fastfeed.image.transforms import compile_plan
+from fastfeed.image.plan import compile_plan
 from fastfeed.tools.bench import photos
 from fastfeed.tools.bench.peers import MEAN, STD
 

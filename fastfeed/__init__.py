@@ -25,10 +25,10 @@ _HOMES = {
     "WorkerDied": "errors",
     "WorkerError": "errors",
     "arrays": "table.arrays",
-    "files": "sources.source",
+    "files": "sources.choose",
     "images": "image.images",
     "map": "functions.map",
-    "pad": "collate.collate",
+    "pad": "collate.pad",
     "parallel": "functions.parallel",
     "prefetch": "functions.prefetch",
 }

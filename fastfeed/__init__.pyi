@@ -1,4 +1,4 @@
-from fastfeed.collate.collate import pad as pad
+from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed
 from fastfeed.engine.stats import Stats as Stats
 from fastfeed.errors import (
@@ -24,7 +24,7 @@ from fastfeed.image.transforms import (
     RandomVerticalFlip as RandomVerticalFlip,
     Resize as Resize,
 )
-from fastfeed.sources.source import files as files
+from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
 
 __version__: str

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfeed import _native
-from fastfeed.image.transforms import Compiled, Resize, compile_plan
+from fastfeed.image.plan import Compiled, compile_plan
+from fastfeed.image.transforms import Resize
 
 Pixels = NDArray[np.uint8]
 

@@ -25,10 +25,10 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, WorkerKind
+from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring
 from fastfeed.errors import ConfigError, WorkerDied
 from fastfeed.machine import available_cpus
@@ -46,28 +46,6 @@ _IDLE_DEATHS = 12
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.05, 2.0
 # epoll counts milliseconds in 31 bits; whoever waits longer is woken for nothing.
 _LONGEST_WAIT_S = 1e6
-
-
-@dataclass(frozen=True)
-class Death:
-    """One worker that ended without being told to; it is reaped already."""
-
-    worker: int
-    pid: int
-    signal: int | None
-    exit_code: int | None
-    cause: str | None = None  # where the crew ended it itself
-
-    def __str__(self) -> str:
-        if self.cause is not None:
-            return f"worker {self.worker} (pid {self.pid}) {self.cause}"
-        if self.signal is not None:
-            name = signal.Signals(self.signal).name if self.signal in list(signal.Signals) else str(self.signal)
-            hint = " (the out-of-memory killer, or kill -9)" if self.signal == signal.SIGKILL else ""
-            return f"worker {self.worker} (pid {self.pid}) was ended by {name}{hint}"
-        if self.exit_code is None:
-            return f"worker {self.worker} (pid {self.pid}) ended, and something else in this process waited for it"
-        return f"worker {self.worker} (pid {self.pid}) exited with code {self.exit_code}"
 
 
 class Crew:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
-from fastfeed.functions.job import MapJob
+from fastfeed.functions.chunks import MapJob
 from fastfeed.options import Engine, check_seed, one_of, whole
 
 

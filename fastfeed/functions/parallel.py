@@ -11,8 +11,9 @@ from typing import Any
 from fastfeed import machine
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
-from fastfeed.functions.caller import Where, name_of
-from fastfeed.functions.job import RunsJob, StreamsJob
+from fastfeed.functions.caller import name_of
+from fastfeed.functions.stream_caller import Where
+from fastfeed.functions.streams import RunsJob, StreamsJob
 from fastfeed.options import Engine, check_seed, whole
 
 

@@ -10,53 +10,17 @@ import sys
 from fastfeed import _native
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
 from fastfeed.engine.memory import grow
-from fastfeed.functions.caller import Failed, GivenBack, failure
+from fastfeed.functions.caller import GivenBack
 from fastfeed.wire import frame
+from fastfeed.wire.arena import Arena
+from fastfeed.wire.failure import Failed, failure
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastfeed.functions.caller import Arguments, Failure, Work
-
-_ALIGN = 64
-
-
-def packed_spec(work: Work, careful: bool) -> bytearray:
-    """The spec of a function worker: a marshalled header, the work's frame and that of its arguments, aligned.
-
-    Workers map it privately: arrays among the arguments are shared until somebody writes to them.
-
-    Raises
-    ------
-    UnpicklableError
-        If the function or an argument cannot travel.
-    """
-    frames = [frame.frame(work, by_value=True), frame.frame(_named(work.arguments()))]
-    header = {"sys_path": [entry or os.getcwd() for entry in sys.path], "careful": careful, "starts": [0, 0]}
-    # Room for the largest numbers: they are not known before the header's size is.
-    starts = []
-    end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))
-    for size, _ in frames:
-        starts.append(-(-end // _ALIGN) * _ALIGN)
-        end = starts[-1] + size
-    packed = marshal.dumps({**header, "starts": starts})
-    out = bytearray(end)
-    out[:8] = len(packed).to_bytes(8, "little")
-    out[8 : 8 + len(packed)] = packed
-    for start, (_, pieces) in zip(starts, frames, strict=True):
-        frame.fill(memoryview(out)[start:], pieces)
-    return out
-
-
-def _named(arguments: Arguments | None) -> Arguments | None:
-    """The same arguments, files by name."""
-    if arguments is None:
-        return None
-    from fastfeed.wire.memmap import by_path  # in the consumer only: its imports would delay every worker
-
-    args, kwargs = arguments
-    return tuple(map(by_path, args)), {name: by_path(value) for name, value in kwargs.items()}
+    from fastfeed.functions.caller import Work
+    from fastfeed.wire.failure import Failure
 
 
 def _spec() -> tuple[dict[str, Any], memoryview]:
@@ -125,7 +89,7 @@ def main() -> None:
             worker.set_allocated(grow(RING_FD, worker.offset(), size, worker.limit(), had))
         return worker.payload(size)
 
-    arena = frame.Arena(reserve)
+    arena = Arena(reserve)
     if work is not None:
         work.arena = arena
     worker.attach()

@@ -13,11 +13,13 @@ from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
-from fastfeed.image.transforms import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, Size, compile_plan
+from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, compile_plan
+from fastfeed.image.transforms import Size
 from fastfeed.options import Engine, flag, one_of
 from fastfeed.schedule.job import RowsJob
 from fastfeed.schedule.schedule import Schedule
-from fastfeed.sources.source import Source, as_source
+from fastfeed.sources.choose import as_source
+from fastfeed.sources.source import Source
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed._native import E_POISON
 from fastfeed.engine.boot import WorkerKind
-from fastfeed.engine.crew import Death
+from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
-from fastfeed.schedule.schedule import Cursor, Schedule
+from fastfeed.schedule.cursor import Cursor
+from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     import numpy as np

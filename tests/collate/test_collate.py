@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfeed.collate.collate import Pad, Rows, collate, pad
+from fastfeed.collate.batch import BatchMemory
+from fastfeed.collate.collate import collate
+from fastfeed.collate.pad import Pad, pad
 from fastfeed.errors import ConfigError
 
 Point = namedtuple("Point", "x y")
@@ -192,11 +194,11 @@ def test_arrays_can_be_stacked_where_the_caller_wants_them() -> None:
         given.append(np.zeros(shape, dtype))
         return given[-1]
 
-    images, numbers = collate([(np.full((2, 2), k, np.uint8), k) for k in range(3)], rows=Rows(3, allocate))
+    images, numbers = collate([(np.full((2, 2), k, np.uint8), k) for k in range(3)], rows=BatchMemory(3, allocate))
     assert images is given[0]
     same(images[:, 0, 0], np.arange(3, dtype=np.uint8))
     same(numbers, np.arange(3))
-    rows = pad(4, dtype="int16")([[1], [2, 3]], rows=Rows(2, allocate))
+    rows = pad(4, dtype="int16")([[1], [2, 3]], rows=BatchMemory(2, allocate))
     assert rows is given[1]
 
 
@@ -251,7 +253,7 @@ def test_items_put_into_rows_one_by_one_make_the_same_batch(kind: str, function:
     items = [STRUCTURES[kind](k) for k in range(5)]
 
     def from_rows() -> Any:
-        rows = Rows(8, ndim=0 if function is collate else 2)
+        rows = BatchMemory(8, ndim=0 if function is collate else 2)
         return function([rows.put(item, number) for number, item in enumerate(items)], rows=rows)
 
     try:
@@ -264,7 +266,7 @@ def test_items_put_into_rows_one_by_one_make_the_same_batch(kind: str, function:
 
 
 def test_a_row_holds_what_was_put_there_and_other_shapes_are_refused_as_ever() -> None:
-    rows = Rows(3)
+    rows = BatchMemory(3)
     buffer = image(0)
     put = []
     for number in range(3):
@@ -273,7 +275,7 @@ def test_a_row_holds_what_was_put_there_and_other_shapes_are_refused_as_ever() -
     batch = collate(put, rows=rows)
     assert np.shares_memory(batch, put[2])
     assert batch[:, 0, 0].tolist() == [0, 1, 2]
-    rows = Rows(3)
+    rows = BatchMemory(3)
     for odd in (image(1)[:20], image(1, dtype="float64")):
         with pytest.raises(ConfigError, match=r"item 1 has (shape|dtype)"):
             collate([rows.put(image(0), 0), rows.put(odd, 1)], rows=rows)
@@ -283,7 +285,7 @@ def test_a_row_holds_what_was_put_there_and_other_shapes_are_refused_as_ever() -
 
 def test_an_array_without_dimensions_has_its_row_too() -> None:
     kind = np.dtype([("image", "f4", (32, 32)), ("label", "i8")])
-    rows = Rows(2)
+    rows = BatchMemory(2)
     values = np.zeros(2, kind)
     values["label"] = 3, 4
     batch = collate([rows.put(np.array(value), number) for number, value in enumerate(values)], rows=rows)
@@ -299,7 +301,7 @@ def test_a_dataclass_that_is_a_dict_is_collated_as_a_dict() -> None:
         def __post_init__(self) -> None:
             self["logits"] = self.logits
 
-    rows = Rows(2)
+    rows = BatchMemory(2)
     batch = collate([rows.put(Output(np.full(300, k)), k) for k in range(2)], rows=rows)
     assert {key: value[:, 0].tolist() for key, value in batch.items()} == {"logits": [0, 1]}
 

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fastfeed.functions import caller
-from fastfeed.functions.caller import Calls, End, Failed, MapChunk, RandomAside, Runs, Streams
+from fastfeed.functions.caller import name_of
+from fastfeed.functions.chunk_caller import MapChunk
+from fastfeed.functions.randomness import RandomAside, seed_everything
+from fastfeed.functions.stream_caller import Calls, End, Runs, Streams
 from fastfeed.wire import frame
+from fastfeed.wire.arena import Arena
+from fastfeed.wire.failure import Failed, failure, said
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +27,9 @@ def chunk(function, *, collate=None, seed: int = 0, on_error: str = "skip") -> M
     return MapChunk(function, collate, seed, on_error)
 
 
-def arena() -> frame.Arena:
+def arena() -> Arena:
     memory = memoryview(bytearray(1 << 20))
-    return frame.Arena(lambda size: memory[:size])
+    return Arena(lambda size: memory[:size])
 
 
 def no_three(item: int) -> int:
@@ -139,12 +143,12 @@ class Picky(Exception):
 
 
 def test_an_exception_that_cannot_be_made_again_is_told_as_text() -> None:
-    _, error, text = caller.failure(Picky(1, 2))
+    _, error, text = failure(Picky(1, 2))
     assert (type(error), str(error)) == (RuntimeError, "Picky: 1 and 2")
     assert "Picky" in text
     locked = ValueError("locked", (n for n in ""))
-    assert type(caller.failure(locked)[1]) is RuntimeError
-    frame.copied(caller.failure(locked))
+    assert type(failure(locked)[1]) is RuntimeError
+    frame.copied(failure(locked))
 
 
 def test_an_exception_without_a_text_is_told_by_its_type() -> None:
@@ -152,8 +156,8 @@ def test_an_exception_without_a_text_is_told_by_its_type() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert caller.said(Mute()) == "Mute"
-    assert caller.said(KeyError("k")) == "KeyError: 'k'"
+    assert said(Mute()) == "Mute"
+    assert said(KeyError("k")) == "KeyError: 'k'"
 
 
 # ---- runs and streams ----
@@ -276,12 +280,12 @@ def test_work_in_this_process_has_random_numbers_of_its_own() -> None:
     random.seed(1)
     np.random.seed(1)
     with aside:
-        caller.seed_everything(5)
+        seed_everything(5)
         first = random.random(), np.random.rand()
     assert (random.random(), np.random.rand()) == mine
     with aside:
         second = random.random(), np.random.rand()
-    caller.seed_everything(5)
+    seed_everything(5)
     assert [(random.random(), np.random.rand()) for _ in range(2)] == [first, second]
 
 
@@ -296,4 +300,4 @@ def test_work_in_this_process_has_random_numbers_of_its_own() -> None:
     ],
 )
 def test_a_function_is_called_by_its_name(function: object, name: str) -> None:
-    assert caller.name_of(function) == name
+    assert name_of(function) == name

@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 
 import fastfeed as ff
 from fastfeed import _native
-from fastfeed.image import transforms
-from fastfeed.image.transforms import compile_plan
+from fastfeed.image import plan, transforms
+from fastfeed.image.plan import compile_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIL_FILTERS = {
@@ -237,12 +237,12 @@ def test_the_packed_plan_holds_every_field() -> None:
 def test_the_numbers_are_those_of_the_kernels_header() -> None:
     header = (Path(__file__).parents[2] / "csrc" / "image.h").read_text()
     numbers = {name: int(value) for name, value in re.findall(r"\bFF_(\w+) = (-?\d+)", header)}
-    for table in (transforms.FILTERS, transforms.FITS, transforms.LAYOUTS):
+    for table in (transforms.FILTERS, transforms.FITS, plan.LAYOUTS):
         assert {name: numbers[name.upper()] for name in table} == table
-    assert {"uint8": numbers["U8"], "float16": numbers["F16"], "float32": numbers["F32"]} == transforms.DTYPES
+    assert {"uint8": numbers["U8"], "float16": numbers["F16"], "float32": numbers["F32"]} == plan.DTYPES
     ops = {name: value for name, value in numbers.items() if name.startswith("OP_")}
     assert {name: getattr(transforms, name) for name in ops} == ops
-    assert f"#define FF_MAX_OPS {transforms.MAX_OPS}" in header
+    assert f"#define FF_MAX_OPS {plan.MAX_OPS}" in header
 
 
 # ---- callables -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 
 from fastfeed.errors import ConfigError
 from fastfeed.options import check_seed
-from fastfeed.schedule.schedule import Cursor, Schedule
+from fastfeed.schedule.cursor import Cursor
+from fastfeed.schedule.schedule import Schedule
 
 
 def batch(schedule: Schedule, epoch: int, k: int) -> list[int]:

@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 
 from fastfeed.errors import ConfigError, RingMemoryError
-from fastfeed.sources import source as source_module
+from fastfeed.sources import encoded
+from fastfeed.sources.choose import as_source, files
+from fastfeed.sources.encoded import Bytes
+from fastfeed.sources.files import Files
 from fastfeed.sources.listing import IMAGE_SUFFIXES
-from fastfeed.sources.source import Bytes, Files, Source, as_source, files
+from fastfeed.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -711,7 +714,7 @@ def test_a_table_that_fails_leaves_no_descriptor() -> None:
 
 
 def test_more_encoded_bytes_than_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "memory_limit", lambda: 5)
+    monkeypatch.setattr(encoded, "memory_limit", lambda: 5)
     with pytest.raises(RingMemoryError, match=r"need 6 bytes .* may use 5: pass the paths of files, or fewer images"):
         as_source([b"abc", b"def"]).table_fd()
 

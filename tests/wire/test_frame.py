@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fastfeed.wire import frame
+from fastfeed.wire.arena import Arena
 
 Pair = collections.namedtuple("Pair", "left right")
 
@@ -185,8 +186,8 @@ def test_only_a_frame_with_arrays_refers_to_its_memory() -> None:
     assert not frame.has_buffers(memoryview(framed(["text", 1])))
 
 
-def arena_of(memory: bytearray) -> frame.Arena:
-    return frame.Arena(lambda size: memoryview(memory)[:size])
+def arena_of(memory: bytearray) -> Arena:
+    return Arena(lambda size: memoryview(memory)[:size])
 
 
 def test_arrays_made_in_the_arena_stay_where_they_are() -> None:

@@ -1,0 +1,172 @@
+"""Chunks of an iterable as the feed's job: the consumer's half of map."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from fastfeed.engine.death import Death
+from fastfeed.engine.ring import Ring
+from fastfeed.errors import ConfigError, SampleError, WorkerDied
+from fastfeed.functions.chunk_caller import MapChunk
+from fastfeed.functions.job import TasksJob, worker_error
+from fastfeed.wire import frame
+from fastfeed.wire.failure import said
+from fastfeed.wire.snapshot import FIXED, snapshot
+
+# An automatic chunk is to take a worker, and the iterable, about this long, and neither it nor its results shall be
+# large.
+_CHUNK_S = 2e-3
+
+
+_CHUNK_BYTES = 1 << 20
+
+
+_CHUNK_ITEMS = 4096
+
+
+class MapJob(TasksJob):
+    """Chunks of an iterable through a function."""
+
+    can_leave_out = True
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        iterable: Iterable[Any],
+        batch_size: int | None,
+        chunk_size: int | None,
+        collate: Callable[[list[Any]], Any] | None,
+        on_error: str,
+        seed: int,
+        careful: bool,
+    ) -> None:
+        super().__init__(MapChunk(function, collate, seed, on_error), careful)
+        self._iterable = iterable
+        self._begun = False
+        self._fixed = batch_size or chunk_size
+        self._batched = batch_size is not None
+        self._on_error = on_error
+        self._chunk = 1
+        self._pull_s = self._item_bytes = 0.0  # of one item
+
+    def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
+        """(epoch, index of the first item, items): no more of the iterable than is in flight."""
+        del workers
+        for epoch in self._epochs(epochs):
+            items = iter(self._iterable)
+            if items is self._iterable and self._begun:
+                raise ConfigError(
+                    f"this {type(items).__name__} can be gone through only once, and the first epoch has done so: pass "
+                    f"map() a list, or an object whose __iter__ begins afresh"
+                )
+            self._begun = True
+            first = 0
+            more = True
+            while more:
+                wanted = self._fixed or self._chunk
+                chunk, stopped = self._pull(items, wanted)
+                if chunk:
+                    yield epoch, first, chunk
+                if stopped is not None:  # what came before it is on its way
+                    raise stopped
+                first += len(chunk)
+                more = len(chunk) == wanted
+            if first == 0:
+                return
+
+    def _pull(self, items: Iterator[Any], wanted: int) -> tuple[list[Any], Exception | None]:
+        chunk: list[Any] = []
+        stopped = None
+        begun = time.perf_counter()
+        try:
+            chunk.extend(itertools.islice(items, 1))  # keeps what came before an exception
+            more = itertools.islice(items, wanted - 1)
+            if wanted > 1 and chunk and type(chunk[0]) not in FIXED:
+                chunk[0] = snapshot(chunk[0])  # the iterable may fill the same array again
+                more = map(snapshot, more)  # type: ignore[assignment]
+            chunk.extend(more)
+        except Exception as error:
+            stopped = error
+        self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)
+        return chunk, stopped
+
+    def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
+        """The chunk as it is."""
+        return (*unit, without), len(unit[2])
+
+    def _culprit(self, unit: Any) -> str:
+        _, first, items = unit
+        for offset, item in enumerate(items):
+            try:
+                frame.frame(item)
+            except frame.UnpicklableError:
+                return f"item {first + offset} for {self._work.name()} ({type(item).__name__})"
+        return self.what(unit)
+
+    def sent(self, unit: Any, size: int) -> None:
+        """See how large items are."""
+        self._item_bytes = size / len(unit[2])
+
+    def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
+        """Let chunks grow towards a fixed time, in steps, while they are small."""
+        if self._fixed is not None:
+            return
+        samples, _, _, work_ns, _ = ring.native.totals()
+        item_s = max(work_ns / 1e9 / max(samples, 1), self._pull_s, 1e-9)
+        item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
+        self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))
+
+    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
+        """Note the items that are left out; the first of them is the failure where they may not be."""
+        _, first, chunk = unit
+        for offset, death in items.items():
+            self._bad(first + offset, f"{death}; the item was tried twice")
+            if self._on_error == "raise" and self.failure is None:
+                self.failure = WorkerDied(
+                    f"item {first + offset}, {_short(chunk[offset])}, of {self._work.name()} has cost two workers; the "
+                    f'last: {death}; mend it, or pass on_error="skip"',
+                    pid=death.pid,
+                    signal=death.signal,
+                    sample=f"item {first + offset}",
+                )
+        self.samples -= len(items)
+
+    def _bad(self, index: int, reason: str) -> None:
+        self.errors[index] = SampleError(f"item {index}", index, reason)
+
+    def results(self, unit: Any, reply: Any) -> list[Any]:
+        """The results; failures are noted or raised after what came before them."""
+        _, first, items = unit
+        results: list[Any]
+        results, failures = reply
+        for offset, (_, error, text) in failures.items():
+            self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
+            if self._on_error == "raise":
+                what = f"item {first + offset}, {_short(items[offset])}"
+                self.failure = worker_error(self._work.name(), what, error, text)
+        self.samples += len(items) - len(failures)
+        return results
+
+    def what(self, unit: Any) -> str:
+        """Name the items of a chunk."""
+        _, first, items = unit
+        return f"item {first}" if len(items) == 1 else f"items {first} to {first + len(items) - 1}"
+
+    def length(self) -> int:
+        """As many as the iterable has, or batches of them."""
+        try:
+            count = len(self._iterable)  # type: ignore[arg-type]
+        except TypeError:
+            raise TypeError("this feed has no len(), because its iterable has none") from None
+        return -(-count // self._fixed) if self._batched and self._fixed else count
+
+
+def _short(item: object) -> str:
+    try:
+        text = repr(item)
+    except Exception:
+        text = f"a {type(item).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,166 @@
+"""What a worker does with a generator: call it on a part, or step one of its streams."""
+
+from __future__ import annotations
+
+import traceback
+
+from fastfeed.functions.caller import Work
+from fastfeed.functions.randomness import seed_everything
+from fastfeed.wire import frame
+from fastfeed.wire.failure import RAISED, failure
+
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
+    from fastfeed.functions.caller import Arguments, Note
+
+
+Where = tuple[str, object]
+"""An argument of a call: ("args", position) or ("kwargs", name)."""
+
+
+class End:
+    """What a stream replies when its generator has ended."""
+
+
+class Calls(Work):
+    """A generator function with its arguments, to be called again and again."""
+
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, seed: int) -> None:
+        super().__init__(function)
+        self._arguments: Callable[[], Arguments] = lambda: arguments
+        self._seed = seed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_arguments": None}
+
+    def arguments(self) -> Arguments:
+        """Arguments of the call."""
+        return self._arguments()
+
+    def attach(self, arguments: Callable[[], Arguments]) -> None:
+        """Take the arguments from here."""
+        self._arguments = arguments
+
+    def start(self, arguments: Arguments, split: Sequence[Where], parts: Sequence[Any], *key: int) -> Iterator[Any]:
+        """Call the function, with parts in place of the split arguments and seeds from (seed, *key)."""
+        import numpy.random  # noqa: F401  loaded late, inside the generator, it would not be seeded
+
+        args, kwargs = list(arguments[0]), dict(arguments[1])
+        for (kind, where), part in zip(split, parts, strict=True):
+            target: Any = args if kind == "args" else kwargs
+            target[where] = part
+        seed_everything(self._seed, *key)
+        result = self.function(*args, **kwargs)
+        try:
+            return iter(result)
+        except TypeError:
+            raise TypeError(
+                f"{self.name()} returned {type(result).__name__}, which cannot be iterated; "
+                f"parallel() wants a generator function, map() a function of one item"
+            ) from None
+
+
+def argument(arguments: Arguments, where: Where) -> Any:
+    """One argument of a call."""
+    args, kwargs = arguments
+    key: Any = where[1]
+    return args[key] if where[0] == "args" else kwargs[key]
+
+
+class Runs(Calls):
+    """Call a generator function on one part, and collect what it yields.  A unit is (epoch, run, parts).
+
+    Parts come with the unit, so that workers need not hold what is cut; the other arguments are loaded once.  The reply
+    is (what was yielded; what was raised after that, or None; whether that is sealed).
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
+        super().__init__(function, arguments, seed)
+        self._split = split
+        self._others: Arguments | None = None
+
+    def arguments(self) -> Arguments:
+        """Arguments of the call, less those that are cut."""
+        args, kwargs = super().arguments()
+        cut = set(self._split)
+        return (
+            tuple(None if ("args", position) in cut else value for position, value in enumerate(args)),
+            {name: None if ("kwargs", name) in cut else value for name, value in kwargs.items()},
+        )
+
+    def run(self, unit: tuple[int, int, list[Any]]) -> Iterator[Any]:
+        """Begin a run."""
+        epoch, run, parts = unit
+        if self._others is None:
+            self._others = self._arguments()
+        return self.start(self._others, self._split, parts, epoch, run)
+
+    def __call__(self, unit: tuple[int, int, list[Any]], note: Note | None) -> Any:
+        """Do a run, in a worker."""
+        del note
+        arena = self.arena
+        assert arena is not None
+        items: list[Any] = []
+        try:
+            for item in self.run(unit):
+                # As it is when it is yielded: the generator may fill the same array again.
+                items.append(frame.sealed(item, arena))  # noqa: PERF401  what came before a failure is kept
+        except RAISED as error:
+            return items, failure(error), True
+        return items, None, True
+
+    def here(self, unit: tuple[int, int, list[Any]]) -> Iterator[Any]:
+        """Do a run, in this process: item by item."""
+        for item in self.run(unit):
+            yield [item], None, False
+
+
+class Streams(Calls):
+    """Step a generator: a unit is (epoch, stream, item, bounds) and asks for that item of the stream, or its end.
+
+    A worker holds one stream.  If it is asked for an item further on, because the worker that held the stream before
+    has died, it starts the generator again and drops what has been delivered.  Each call sees its arguments as they
+    were sent, whatever the call before has done to them.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
+        super().__init__(function, arguments, seed)
+        self._split = split
+        self._epoch = -1
+        self._position = 0
+        self._generator: Iterator[Any] | None = None
+
+    def __call__(self, unit: tuple[int, int, int, tuple[int, int] | None], note: Note | None) -> Any:
+        """Make an item."""
+        epoch, stream, item, bounds = unit
+        if self._epoch != epoch or item == 0 or self._position > item:
+            self.close()
+            arguments = self._arguments()
+            parts = [] if bounds is None else [argument(arguments, where)[slice(*bounds)] for where in self._split]
+            self._generator = self.start(arguments, self._split, parts, epoch, stream)
+            self._epoch, self._position = epoch, 0
+        generator, self._generator = self._generator, None  # one that raises is not asked again
+        if generator is None:
+            return End
+        for value in generator:
+            self._position += 1
+            if self._position > item:
+                self._generator = generator
+                return value
+            del value
+            if note is not None:  # the limit of time is for one item
+                note(0)
+        return End
+
+    def close(self) -> None:
+        """Close the generator, so that its finally clauses run."""
+        generator, self._generator, self._epoch = self._generator, None, -1
+        close = getattr(generator, "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:  # nobody is there to be told but standard error
+                traceback.print_exc()

@@ -1,0 +1,129 @@
+"""Runs and streams of a generator as the feed's job: the consumer's half of parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastfeed.functions.caller import Arguments
+
+from fastfeed.functions.job import TasksJob
+from fastfeed.functions.stream_caller import End, Runs, Streams, Where, argument
+from fastfeed.wire import frame
+
+
+class RunsJob(TasksJob):
+    """Runs of a split argument, each a call of its own, in one slot each."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        split: Sequence[Where],
+        count: int,
+        size: int,
+        seed: int,
+        careful: bool,
+    ) -> None:
+        super().__init__(Runs(function, arguments, split, seed), careful)
+        self._whole = [argument(arguments, where) for where in split]
+        self._bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
+        """(epoch, run, bounds)."""
+        del workers
+        for epoch in self._epochs(epochs if self._bounds else 0):
+            yield from ((epoch, run, bounds) for run, bounds in enumerate(self._bounds))
+
+    def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
+        """The run with its parts."""
+        epoch, run, bounds = unit
+        return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
+
+    def results(self, unit: Any, reply: Any) -> list[Any]:
+        """What the run yielded; what it raised after that is the failure."""
+        items, failed, sealed = reply
+        self.samples += len(items)
+        if failed is not None:
+            self.failure = self._error(unit, failed)
+        return [frame.opened(item) for item in items] if sealed else list(items)
+
+    def what(self, unit: Any) -> str:
+        """Name the elements of a run."""
+        _, run, (start, stop) = unit
+        return f"run {run}, elements {start} to {stop - 1}"
+
+
+class StreamsJob(TasksJob):
+    """Streams, each held by one worker: one for all, one per part, or one per copy."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        split: Sequence[Where],
+        streams: int,
+        count: int | None,
+        seed: int,
+        careful: bool,
+        ordered: bool,
+    ) -> None:
+        super().__init__(Streams(function, arguments, split, seed), careful)
+        self._ordered = ordered
+        self._bounds: list[tuple[int, int] | None] = [None] * streams
+        if count is not None:
+            self._bounds = [(count * s // streams, count * (s + 1) // streams) for s in range(streams)]
+        # Of the epoch being opened: the streams that have not ended as far as is known, and by stream, the items asked
+        # for and the replies to come.
+        self._opening = -1
+        self._living: list[int] = []
+        self._asked: list[int] = []
+        self._awaited: list[int] = []
+
+    def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
+        """(epoch, stream, item, bounds), until all streams are known to have ended."""
+        del workers
+        streams = range(len(self._bounds))
+        for epoch in self._epochs(epochs):
+            before = self.samples
+            self._opening, self._living = epoch, list(streams)
+            self._asked, self._awaited = [0 for _ in streams], [0 for _ in streams]
+            # In turn, or of the stream from which the least is awaited, which is the fastest.
+            load = self._asked if self._ordered else self._awaited
+            while self._living:
+                stream = min(self._living, key=load.__getitem__)
+                item = self._asked[stream]
+                self._asked[stream] += 1
+                self._awaited[stream] += 1
+                yield epoch, stream, item, self._bounds[stream]
+            if self.samples == before:
+                return  # what yields nothing would not do so for ever
+
+    def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
+        """The unit as it is."""
+        return unit, 1
+
+    def worker_of(self, unit: Any) -> int:
+        """Stream s lives on worker s."""
+        return int(unit[1])
+
+    def slots(self, workers: int) -> int:
+        """Two for each stream, and one that the consumer holds: few, so that their memory stays in the caches."""
+        return 2 + 2 * len(self._bounds)
+
+    def results(self, unit: Any, reply: Any) -> list[Any]:
+        """The item, or nothing at the stream's end."""
+        epoch, stream, _, _ = unit
+        if epoch == self._opening:  # replies that run on past the end belong to the epoch before
+            self._awaited[stream] -= 1
+            if reply is End and stream in self._living:
+                self._living.remove(stream)
+        if reply is End:
+            return []
+        self.samples += 1
+        return [reply]
+
+    def what(self, unit: Any) -> str:
+        """Name an item of a stream."""
+        return f"item {unit[2]} of stream {unit[1]}"

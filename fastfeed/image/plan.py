@@ -1,0 +1,206 @@
+"""A chain of transforms, checked and compiled to the native plan that every sample follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastfeed import _native
+from fastfeed.errors import ConfigError
+from fastfeed.image.transforms import Normalize, Op, Resize, Size, Transform, _choice, _fail, _number, _size
+
+DEFAULT_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, as in Pillow
+
+
+DEFAULT_MAX_SCANS = 100  # progressive JPEGs have about 10; each scan costs a pass over the whole image
+
+
+DEFAULT_MAX_BYTES = 1 << 30
+
+
+MAX_OPS = 16  # FF_MAX_OPS
+
+
+DTYPES = {"uint8": 0, "float16": 1, "float32": 2}
+
+
+LAYOUTS = {"NHWC": 0, "NCHW": 1}
+
+
+Callables = tuple[Callable[[Any], Any], ...]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a worker needs to turn an image into a row of a batch.
+
+    Attributes
+    ----------
+    plan : bytes
+        The packed ``ff_plan``; where callables follow, it makes uint8 NHWC for them.
+    out_h, out_w : int
+        Size of every sample, in pixels.
+    dtype, layout : str
+        Of the stored row.
+    callables : tuple of callable
+        Python transforms, in order; each takes and returns uint8 of shape (out_h, out_w, 3).
+    python_plan : bytes or None
+        The plan that stores what the callables return; None where there are none.
+    """
+
+    plan: bytes
+    out_h: int
+    out_w: int
+    dtype: str
+    layout: str
+    callables: Callables = ()
+    python_plan: bytes | None = None
+
+
+def compile_plan(
+    size: Size | None,
+    transforms: Iterable[object] | None = None,
+    dtype: object = "float32",
+    layout: str = "NHWC",
+    *,
+    exact: bool = False,
+    orient: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_scans: int = DEFAULT_MAX_SCANS,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Compiled:
+    """Check the transforms as a chain and pack them for the kernel.
+
+    Parameters
+    ----------
+    size : int, (int, int) or None
+        The same as a :class:`Resize` in front of `transforms`.
+    transforms : iterable of Transform and callable, optional
+        The chain; callables come after all others but :class:`Normalize`.
+    dtype : {"uint8", "float16", "float32"}
+        Of the stored row; a NumPy dtype or scalar type of that name does as well.
+    layout : {"NHWC", "NCHW"}
+        Of the stored row.
+    exact : bool
+        Never decode a JPEG at a reduced scale.
+    orient : bool
+        Turn images upright by their EXIF orientation first.
+    max_pixels, max_scans, max_bytes : int
+        Limits for one file: pixels of the frame, scans of a progressive JPEG, encoded bytes.
+
+    Returns
+    -------
+    Compiled
+
+    Raises
+    ------
+    ConfigError
+        A chain that cannot work, with what to change.
+    """
+    stored = _choice("images", "dtype", _dtype_name(dtype), DTYPES)
+    _choice("images", "layout", layout, LAYOUTS)
+    scans = _limit("max_scans", max_scans)
+    pixels = _limit("max_pixels", max_pixels)
+    size_limit = _limit("max_bytes", max_bytes)
+    natives, callables, normalize = _sorted_out(size, transforms)
+    out_h, out_w = _final_size(natives)
+    ops = [op for op in (native._op() for native in natives) if op is not None]
+    if len(ops) > MAX_OPS:
+        raise ConfigError(f"transforms: {len(ops)} native transforms, but a plan holds {MAX_OPS}; leave some out")
+
+    scale, bias = _store_as(stored, normalize)
+
+    def pack(ops: list[Op], dtype: str, layout: str, scale: Sequence[float], bias: Sequence[float]) -> bytes:
+        kind, order = DTYPES[dtype], LAYOUTS[layout]
+        return _native.pack_plan(
+            ops, out_h, out_w, kind, order, bool(exact), bool(orient), scans, pixels, size_limit, scale, bias
+        )
+
+    if not callables:
+        return Compiled(pack(ops, stored, layout, scale, bias), out_h, out_w, stored, layout)
+    first = pack(ops, "uint8", "NHWC", (1.0,) * 3, (0.0,) * 3)
+    return Compiled(first, out_h, out_w, stored, layout, callables, pack([], stored, layout, scale, bias))
+
+
+def _dtype_name(dtype: object) -> object:
+    """Return the name of a NumPy dtype or scalar type, without importing NumPy; anything else as it is."""
+    if isinstance(dtype, type):
+        return dtype.__name__
+    return getattr(dtype, "name", dtype)
+
+
+def _limit(option: str, value: object) -> int:
+    most = 2**31 - 1 if option == "max_scans" else 2**53
+    remedy = f"give a whole number from 1 to {most}"
+    number = _number("images", option, value, remedy)
+    if number != int(number) or not 1 <= number <= most:
+        raise _fail("images", option, value, remedy)
+    return int(number)
+
+
+def _sorted_out(size: Size | None, transforms: object) -> tuple[list[Transform], Callables, Normalize | None]:
+    """Return the chain as (native transforms, callables, Normalize or None), its order checked."""
+    if transforms is None:
+        transforms = ()
+    if isinstance(transforms, str | bytes) or not isinstance(transforms, Iterable):
+        raise _fail("images", "transforms", transforms, "put it into a list")
+    natives: list[Transform] = [] if size is None else [Resize(_size("images", "size", size))]
+    callables: list[Callable[[Any], Any]] = []
+    normalize: Normalize | None = None
+    for transform in transforms:
+        if normalize is not None:
+            raise ConfigError(
+                f"transforms: {_name(transform)} follows Normalize; make one Normalize the last of the list"
+            )
+        if isinstance(transform, Normalize):
+            normalize = transform
+        elif isinstance(transform, Transform):
+            if callables:
+                raise ConfigError(
+                    f"transforms: {_name(transform)} follows the callable {_name(callables[-1])}; "
+                    "put callables after every transform of fastfeed but Normalize"
+                )
+            natives.append(transform)
+        else:
+            callables.append(_checked_callable(transform))
+    return natives, tuple(callables), normalize
+
+
+def _checked_callable(transform: object) -> Callable[[Any], Any]:
+    if isinstance(transform, type) and issubclass(transform, Transform):
+        raise ConfigError(f"transforms: {_name(transform)} is a class; write {_name(transform)}(...)")
+    if type(transform).__module__.partition(".")[0] == "torchvision":
+        raise ConfigError(
+            f"transforms: {_name(transform)} is torchvision's and does not take NumPy arrays; "
+            f"use fastfeed's transform of that name, or wrap it in a function from uint8 HWC array to array"
+        )
+    if not callable(transform):
+        raise ConfigError(
+            f"transforms: {transform!r} is neither a transform nor callable; "
+            "give fastfeed's transforms, or functions from uint8 HWC array to array"
+        )
+    return transform
+
+
+def _name(thing: object) -> str:
+    return str(getattr(thing, "__name__", type(thing).__name__))
+
+
+def _final_size(natives: Sequence[Transform]) -> tuple[int, int]:
+    """Return the size at the end of the chain; transforms that set none keep what came to them."""
+    sizes = [size for size in (native._output_size() for native in natives) if size is not None]
+    if not sizes:
+        raise ConfigError(
+            "transforms: images would keep their own sizes and not fit into one batch; "
+            "pass size=..., or add Resize, CenterCrop or RandomResizedCrop"
+        )
+    return sizes[-1]
+
+
+def _store_as(dtype: str, normalize: Normalize | None) -> tuple[Sequence[float], Sequence[float]]:
+    if dtype == "uint8":
+        if normalize is not None:
+            raise ConfigError('Normalize needs fractions, but dtype="uint8" has none; pass dtype="float32" or drop it')
+        return (1.0,) * 3, (0.0,) * 3
+    return (normalize or Normalize(0.0, 1.0))._scale_and_bias()

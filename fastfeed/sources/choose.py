@@ -1,0 +1,110 @@
+"""What the user gave as a source, made a Source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from fastfeed.errors import ConfigError
+from fastfeed.sources.encoded import Bytes, check_encoded
+from fastfeed.sources.files import Files, files_of
+from fastfeed.sources.labels import is_sequence
+from fastfeed.sources.source import WHAT_WORKS, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+_LONGEST_PATH = 4096  # PATH_MAX
+
+
+def files(source: object, *, labels: object = "auto") -> Files:
+    """List image files, with their labels.
+
+    Parameters
+    ----------
+    source : str, Path, or sequence of these, or Files
+        A folder: all files in it, at any depth, whose names end in ``.avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm
+        .pgm .png .pnm .ppm .tif .tiff .webp``, in any case.  Hidden files and folders are left out, linked folders are
+        entered, and the order is that of the sorted paths.  A glob: every file that it matches, whatever its name,
+        sorted; ``**`` enters sub-folders.  A sequence of paths: these files, in this order.
+    labels : optional
+        - ``"auto"``: where a folder has sub-folders with images, each sub-folder is a class, and a file's label is the
+          number of its class among the sorted names, which are ``classes``.  Otherwise there are no labels.
+        - None: no labels.
+        - a mapping, or a pandas Series indexed by strings: looked up by the path as given, then by the path below the
+          folder (of a glob: below the part without wildcards), then by the file name, then by the file name without
+          its suffix.  What ``on_error`` means for files that it lacks is said in `Labels`.
+        - a sequence, one label per file, in the order of ``paths``; or a dict of such sequences.
+        - a callable, called with each path as it stands in ``paths``.
+
+    Returns
+    -------
+    Files
+        With ``paths``, ``labels``, ``classes``, ``len()`` and ``split()``.
+
+    Raises
+    ------
+    ConfigError
+        Nothing found, or labels that do not fit.
+    """
+    made = as_source(source, labels)
+    if not isinstance(made, Files):
+        raise ConfigError("ff.files lists files, and these are encoded images; pass them to ff.images as they are")
+    return made
+
+
+def as_source(source: object, labels: object = "auto") -> Source:
+    """Make a source of what a front door was given; `files` says what that can be, and encoded images can be, too.
+
+    Raises
+    ------
+    ConfigError
+        Naming what does not work, and what does.
+    """
+    if isinstance(labels, str) and labels != "auto":
+        raise ConfigError(
+            f"labels={labels!r} does not work: pass 'auto', None, a mapping from file name or path, "
+            f"a sequence with one label per sample, a dict of such sequences, or a callable"
+        )
+    if isinstance(source, Source):
+        return source.with_labels(labels)
+    if isinstance(source, str | os.PathLike):
+        return files_of(os.fsdecode(source), labels)
+    if not is_sequence(source) or isinstance(source, memoryview):
+        raise ConfigError(_why_not(source))
+    items = list(cast("Sequence[Any]", source))
+    if not items:
+        raise ConfigError(f"the source is an empty {type(source).__name__}; {WHAT_WORKS}")
+    kinds = set(map(type, items))
+    if all(issubclass(kind, str | os.PathLike) for kind in kinds):
+        paths = items if kinds == {str} else [str(os.fsdecode(item)) for item in items]
+        for index, path in enumerate(paths):
+            if not path or "\0" in path:
+                raise ConfigError(f"sample {index} of the source is {path!r}, which is no path; mend or remove it")
+        return Files(paths, None).with_labels(labels)
+    if kinds != {bytes}:
+        check_encoded(items)
+    elif len(items[0]) < _LONGEST_PATH and os.path.isfile(items[0]):
+        raise ConfigError(
+            f"sample 0 of the source is {items[0]!r}, the path of a file, and bytes are taken for encoded images: "
+            f"pass paths as str, [os.fsdecode(path) for path in paths]"
+        )
+    return Bytes(items, None).with_labels(labels)
+
+
+def _why_not(source: object) -> str:
+    kind = type(source).__name__
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"the source is a single {kind} object: pass [data] for one encoded image, or a path as str"
+    if isinstance(source, Mapping):
+        return "the source is a mapping: pass its keys as the source and itself as labels, images(list(m), labels=m)"
+    if hasattr(source, "__next__"):
+        return (
+            f"the source is a {kind}, which can be walked once and not indexed: pass list(...) of it, "
+            f"or use ff.map or ff.parallel, which take iterables and generators"
+        )
+    if hasattr(source, "__iter__"):
+        return f"the source is a {kind}, which has no order: pass sorted(...) of it"
+    return f"the source is a {kind}: {WHAT_WORKS}"

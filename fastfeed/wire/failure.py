@@ -1,0 +1,66 @@
+"""Failures of the user's code on their way to the consumer: the exception, its traceback, what was being done."""
+
+from __future__ import annotations
+
+import traceback
+
+from fastfeed.errors import RingMemoryError
+from fastfeed.wire import frame
+
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
+if TYPE_CHECKING:
+    Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
+
+
+# What user code raises that concerns one piece of work.  An interrupt is for the consumer.
+RAISED = (Exception, SystemExit)
+
+
+class Failed(Exception):
+    """User code raised; `cause` is its exception and `what` names the piece of work."""
+
+    def __init__(self, what: str, cause: BaseException) -> None:
+        super().__init__(what, cause)
+        self.what = what
+        self.cause = cause
+
+
+def failure(error: BaseException, frameless: bool = False) -> Failure:
+    """What travels when user code raised; an exception that cannot travel is told as text.
+
+    With `frameless` it keeps no frame, and what that holds, alive until the garbage collector comes by.
+    """
+    what = ""
+    if isinstance(error, Failed):
+        what, error = error.what, error.cause
+    text = "".join(traceback.format_exception(error))
+    if frameless:
+        _let_go(error)
+    try:
+        frame.copied(error)  # many an exception class can be pickled, but not made from what was pickled
+    except Exception:
+        error = RuntimeError(said(error))
+    return what, error, text
+
+
+def item_failure(error: BaseException, frameless: bool) -> Failure:
+    """The same, for one item; a lack of memory for what it returned concerns them all, and is raised."""
+    if isinstance(error, RingMemoryError):
+        raise error
+    return failure(error, frameless)
+
+
+def _let_go(error: BaseException | None) -> None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        BaseException.with_traceback(error, None)  # a class of the user's may refuse to have attributes set
+        error = error.__cause__ or error.__context__
+
+
+def said(error: BaseException) -> str:
+    """An exception in one line."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
