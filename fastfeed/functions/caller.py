@@ -31,7 +31,7 @@ def name_of(function: object) -> str:
     return str(name or type(function).__name__)
 
 
-class Work:
+class Caller:
     """What all work has; calling it with a unit gives the reply."""
 
     arena: Arena | None = None

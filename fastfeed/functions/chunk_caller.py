@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fastfeed.functions.caller import Work
+from fastfeed.functions.caller import Caller
 from fastfeed.functions.randomness import random_state, seed_everything
 from fastfeed.wire import frame
 from fastfeed.wire.failure import RAISED, Failed, failure, item_failure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastfeed.wire.failure import Failure
 
 
-class MapChunk(Work):
+class ChunkCaller(Caller):
     """Apply a function to the items of a chunk.
 
     A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset),

@@ -10,8 +10,8 @@ from typing import Any
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
-from fastfeed.functions.chunk_caller import MapChunk
-from fastfeed.functions.job import TasksJob, worker_error
+from fastfeed.functions.chunk_caller import ChunkCaller
+from fastfeed.functions.job import FunctionJob, worker_error
 from fastfeed.wire import frame
 from fastfeed.wire.failure import said
 from fastfeed.wire.snapshot import FIXED, snapshot
@@ -27,7 +27,7 @@ _CHUNK_BYTES = 1 << 20
 _CHUNK_ITEMS = 4096
 
 
-class MapJob(TasksJob):
+class ChunksJob(FunctionJob):
     """Chunks of an iterable through a function."""
 
     can_leave_out = True
@@ -43,7 +43,7 @@ class MapJob(TasksJob):
         seed: int,
         careful: bool,
     ) -> None:
-        super().__init__(MapChunk(function, collate, seed, on_error), careful)
+        super().__init__(ChunkCaller(function, collate, seed, on_error), careful)
         self._iterable = iterable
         self._begun = False
         self._fixed = batch_size or chunk_size

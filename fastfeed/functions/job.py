@@ -12,7 +12,7 @@ from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerDied, WorkerError
-from fastfeed.functions.caller import GivenBack, Work
+from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
 from fastfeed.wire import frame
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OVER = object()
 
 
-class TasksJob:
+class FunctionJob:
     """A job whose units are payloads; see `fastfeed.engine.feed.Job`.
 
     A subclass says what the units are (`units`), what a worker is sent for one (`task`, `worker_of`) and what the user
@@ -34,7 +34,7 @@ class TasksJob:
     kind = WorkerKind("fastfeed.functions.worker", AS_IN_THE_CONSUMER, addressed=True)
     classes: list[str] | None = None
 
-    def __init__(self, work: Work, careful: bool) -> None:
+    def __init__(self, work: Caller, careful: bool) -> None:
         self.errors: dict[int, SampleError] = {}
         self.samples = self.copies = 0
         self.failure: Exception | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
-from fastfeed.functions.chunks import MapJob
+from fastfeed.functions.chunks import ChunksJob
 from fastfeed.options import Engine, check_seed, one_of, whole
 
 
@@ -83,4 +83,4 @@ def map(
         from fastfeed.collate.collate import collate as default_collate
 
         collate = default_collate
-    return Feed(MapJob(fn, iterable, batch_size, chunk_size, collate, on_error, seed, timeout is not None), engine)
+    return Feed(ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, seed, timeout is not None), engine)

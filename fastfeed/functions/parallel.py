@@ -12,7 +12,7 @@ from fastfeed import machine
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import name_of
-from fastfeed.functions.stream_caller import Where
+from fastfeed.functions.stream_caller import ArgumentPath
 from fastfeed.functions.streams import RunsJob, StreamsJob
 from fastfeed.options import Engine, check_seed, whole
 
@@ -145,14 +145,14 @@ def _with_workers(engine: Engine, streams: int) -> Engine:
 
 def _cut(
     function: Callable[..., Any], bound: inspect.BoundArguments, names: tuple[str, ...]
-) -> tuple[list[Where], int | None]:
+) -> tuple[list[ArgumentPath], int | None]:
     """Where the split arguments are in the call, and their length."""
     positional = [
         name
         for name, parameter in bound.signature.parameters.items()
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
-    where: list[Where] = []
+    where: list[ArgumentPath] = []
     lengths: dict[str, int] = {}
     for name in names:
         if name in positional:

@@ -10,13 +10,13 @@ from fastfeed.wire import frame
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
-    from fastfeed.functions.caller import Arguments, Work
+    from fastfeed.functions.caller import Arguments, Caller
 
 
 _ALIGN = 64
 
 
-def packed_spec(work: Work, careful: bool) -> bytearray:
+def packed_spec(work: Caller, careful: bool) -> bytearray:
     """The spec of a function worker: a marshalled header, the work's frame and that of its arguments, aligned.
 
     Workers map it privately: arrays among the arguments are shared until somebody writes to them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from fastfeed.functions.caller import Work
+from fastfeed.functions.caller import Caller
 from fastfeed.functions.randomness import seed_everything
 from fastfeed.wire import frame
 from fastfeed.wire.failure import RAISED, failure
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastfeed.functions.caller import Arguments, Note
 
 
-Where = tuple[str, object]
+ArgumentPath = tuple[str, object]
 """An argument of a call: ("args", position) or ("kwargs", name)."""
 
 
@@ -25,7 +25,7 @@ class End:
     """What a stream replies when its generator has ended."""
 
 
-class Calls(Work):
+class GeneratorCaller(Caller):
     """A generator function with its arguments, to be called again and again."""
 
     def __init__(self, function: Callable[..., Any], arguments: Arguments, seed: int) -> None:
@@ -44,7 +44,9 @@ class Calls(Work):
         """Take the arguments from here."""
         self._arguments = arguments
 
-    def start(self, arguments: Arguments, split: Sequence[Where], parts: Sequence[Any], *key: int) -> Iterator[Any]:
+    def start(
+        self, arguments: Arguments, split: Sequence[ArgumentPath], parts: Sequence[Any], *key: int
+    ) -> Iterator[Any]:
         """Call the function, with parts in place of the split arguments and seeds from (seed, *key)."""
         import numpy.random  # noqa: F401  loaded late, inside the generator, it would not be seeded
 
@@ -63,21 +65,23 @@ class Calls(Work):
             ) from None
 
 
-def argument(arguments: Arguments, where: Where) -> Any:
+def argument(arguments: Arguments, where: ArgumentPath) -> Any:
     """One argument of a call."""
     args, kwargs = arguments
     key: Any = where[1]
     return args[key] if where[0] == "args" else kwargs[key]
 
 
-class Runs(Calls):
+class RunCaller(GeneratorCaller):
     """Call a generator function on one part, and collect what it yields.  A unit is (epoch, run, parts).
 
     Parts come with the unit, so that workers need not hold what is cut; the other arguments are loaded once.  The reply
     is (what was yielded; what was raised after that, or None; whether that is sealed).
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: Arguments, split: Sequence[ArgumentPath], seed: int
+    ) -> None:
         super().__init__(function, arguments, seed)
         self._split = split
         self._others: Arguments | None = None
@@ -118,7 +122,7 @@ class Runs(Calls):
             yield [item], None, False
 
 
-class Streams(Calls):
+class StreamCaller(GeneratorCaller):
     """Step a generator: a unit is (epoch, stream, item, bounds) and asks for that item of the stream, or its end.
 
     A worker holds one stream.  If it is asked for an item further on, because the worker that held the stream before
@@ -126,7 +130,9 @@ class Streams(Calls):
     were sent, whatever the call before has done to them.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Arguments, split: Sequence[Where], seed: int) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: Arguments, split: Sequence[ArgumentPath], seed: int
+    ) -> None:
         super().__init__(function, arguments, seed)
         self._split = split
         self._epoch = -1

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Arguments
 
-from fastfeed.functions.job import TasksJob
-from fastfeed.functions.stream_caller import End, Runs, Streams, Where, argument
+from fastfeed.functions.job import FunctionJob
+from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument
 from fastfeed.wire import frame
 
 
-class RunsJob(TasksJob):
+class RunsJob(FunctionJob):
     """Runs of a split argument, each a call of its own, in one slot each."""
 
     def __init__(
         self,
         function: Callable[..., Any],
         arguments: Arguments,
-        split: Sequence[Where],
+        split: Sequence[ArgumentPath],
         count: int,
         size: int,
         seed: int,
         careful: bool,
     ) -> None:
-        super().__init__(Runs(function, arguments, split, seed), careful)
+        super().__init__(RunCaller(function, arguments, split, seed), careful)
         self._whole = [argument(arguments, where) for where in split]
         self._bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -55,21 +55,21 @@ class RunsJob(TasksJob):
         return f"run {run}, elements {start} to {stop - 1}"
 
 
-class StreamsJob(TasksJob):
+class StreamsJob(FunctionJob):
     """Streams, each held by one worker: one for all, one per part, or one per copy."""
 
     def __init__(
         self,
         function: Callable[..., Any],
         arguments: Arguments,
-        split: Sequence[Where],
+        split: Sequence[ArgumentPath],
         streams: int,
         count: int | None,
         seed: int,
         careful: bool,
         ordered: bool,
     ) -> None:
-        super().__init__(Streams(function, arguments, split, seed), careful)
+        super().__init__(StreamCaller(function, arguments, split, seed), careful)
         self._ordered = ordered
         self._bounds: list[tuple[int, int] | None] = [None] * streams
         if count is not None:

@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from typing import Any
 
-    from fastfeed.functions.caller import Work
+    from fastfeed.functions.caller import Caller
     from fastfeed.wire.failure import Failure
 
 
@@ -30,9 +30,9 @@ def _spec() -> tuple[dict[str, Any], memoryview]:
     return marshal.loads(memory[8 : 8 + length]), memory
 
 
-def _load() -> Work:
+def _load() -> Caller:
     spec, memory = _spec()
-    work: Work = frame.read(memory[spec["starts"][0] :])
+    work: Caller = frame.read(memory[spec["starts"][0] :])
     start = spec["starts"][1]
     work.attach(lambda: frame.read(_spec()[1][start:]))
     # A pool that the function makes finds its own functions by name.
@@ -68,7 +68,7 @@ def main() -> None:
     sys.path[:] = [*spec["sys_path"], *(entry for entry in sys.path if entry not in spec["sys_path"])]
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
-    work: Work | None = None
+    work: Caller | None = None
     broken: Failure | None = None
     try:
         try:

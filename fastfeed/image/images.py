@@ -16,7 +16,7 @@ from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
 from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, compile_plan
 from fastfeed.image.transforms import Size
 from fastfeed.options import Engine, flag, one_of
-from fastfeed.schedule.job import RowsJob
+from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
@@ -131,7 +131,7 @@ def images(
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, max_pixels, orient), engine)
 
 
-class _ImageJob(RowsJob):
+class _ImageJob(ScheduledJob):
     """Images as the feed's work."""
 
     kind = WorkerKind("fastfeed.image.worker", ISOLATED, addressed=False)
@@ -157,7 +157,7 @@ class _ImageJob(RowsJob):
         self._labels = source.labels
         self._spec: dict[str, Any] = {
             "plan": compiled.plan,
-            "store": compiled.python_plan,
+            "store": compiled.finish_plan,
             "seed": schedule.seed,
             "max_pixels": max_pixels,
             "orient": orient,
@@ -186,7 +186,7 @@ class _ImageJob(RowsJob):
     def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
         fd = self.table_fd()
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
-        sample = _native.Sample(self._compiled.plan, self._compiled.python_plan, table, self._spec["seed"])
+        sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         finish = finisher(self._spec)
 
         def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | None:

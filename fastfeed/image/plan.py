@@ -45,7 +45,7 @@ class Compiled:
         Of the stored row.
     callables : tuple of callable
         Python transforms, in order; each takes and returns uint8 of shape (out_h, out_w, 3).
-    python_plan : bytes or None
+    finish_plan : bytes or None
         The plan that stores what the callables return; None where there are none.
     """
 
@@ -55,7 +55,7 @@ class Compiled:
     dtype: str
     layout: str
     callables: Callables = ()
-    python_plan: bytes | None = None
+    finish_plan: bytes | None = None
 
 
 def compile_plan(

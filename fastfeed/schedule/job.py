@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Unit = tuple[int, int]  # epoch, batch
 
 
-class RowsJob:
+class ScheduledJob:
     """A job whose units are the batches of a schedule; see `fastfeed.engine.feed.Job`.
 
     A subclass says what a row is, and who makes it: `kind`, `views`, `row_maker` or `batch_maker`, `sample_error`,

@@ -14,7 +14,7 @@ from fastfeed.engine.feed import Feed
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.options import Engine
-from fastfeed.schedule.job import RowsJob
+from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
 from fastfeed.table.worker import gather_of
@@ -106,7 +106,7 @@ def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]
     return Columns([(f"array {key!r}", value) for key, value in given[0].items()]), list(given[0])
 
 
-class _ArraysJob(RowsJob):
+class _ArraysJob(ScheduledJob):
     """Rows of arrays as the feed's work."""
 
     kind = WorkerKind("fastfeed.table.worker", ISOLATED, addressed=False)

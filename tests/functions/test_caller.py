@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fastfeed.functions.caller import name_of
-from fastfeed.functions.chunk_caller import MapChunk
+from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.randomness import RandomAside, seed_everything
-from fastfeed.functions.stream_caller import Calls, End, Runs, Streams
+from fastfeed.functions.stream_caller import End, GeneratorCaller, RunCaller, StreamCaller
 from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
 from fastfeed.wire.failure import Failed, failure, said
@@ -23,8 +23,8 @@ def own_random_state() -> Iterator[None]:
         yield
 
 
-def chunk(function, *, collate=None, seed: int = 0, on_error: str = "skip") -> MapChunk:
-    return MapChunk(function, collate, seed, on_error)
+def chunk(function, *, collate=None, seed: int = 0, on_error: str = "skip") -> ChunkCaller:
+    return ChunkCaller(function, collate, seed, on_error)
 
 
 def arena() -> Arena:
@@ -176,7 +176,7 @@ ITEMS = ("args", 0)
 
 
 def test_a_run_is_the_call_on_its_part_with_a_seed_of_its_own() -> None:
-    runs = Runs(halves, (([5, 6, 7], 2.0), {}), [ITEMS], 0)
+    runs = RunCaller(halves, (([5, 6, 7], 2.0), {}), [ITEMS], 0)
     assert runs.arguments() == ((None, 2.0), {})
 
     def run(epoch: int, number: int) -> list[float]:
@@ -194,7 +194,7 @@ def test_a_run_is_the_call_on_its_part_with_a_seed_of_its_own() -> None:
 
 
 def test_a_stream_gives_its_items_and_then_its_end_again_and_again() -> None:
-    stream = Streams(halves, (([1, 2, 3],), {}), [], 0)
+    stream = StreamCaller(halves, (([1, 2, 3],), {}), [], 0)
     items = [stream((0, 0, item, None), None) for item in range(5)]
     assert items[3:] == [End, End]
     assert len(set(items[:3])) == 3
@@ -202,21 +202,21 @@ def test_a_stream_gives_its_items_and_then_its_end_again_and_again() -> None:
 
 
 def test_a_stream_that_is_asked_further_on_drops_what_was_delivered() -> None:
-    stream = Streams(halves, (([1, 2, 3, 4],), {}), [], 0)
+    stream = StreamCaller(halves, (([1, 2, 3, 4],), {}), [], 0)
     items = [stream((0, 0, item, None), None) for item in range(4)]
     noted: list[int] = []
-    late = Streams(halves, (([1, 2, 3, 4],), {}), [], 0)
+    late = StreamCaller(halves, (([1, 2, 3, 4],), {}), [], 0)
     assert late((0, 0, 2, None), noted.append) == items[2]
     assert noted == [0, 0]  # the limit of time begins afresh with each
     assert late((0, 0, 3, None), None) == items[3]
-    assert Streams(halves, (([1, 2],), {}), [], 0)((0, 0, 5, None), None) is End
+    assert StreamCaller(halves, (([1, 2],), {}), [], 0)((0, 0, 5, None), None) is End
 
 
 def test_a_stream_closes_its_generator_when_the_next_epoch_begins_and_at_the_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log: list[object] = []
-    stream = Streams(halves, (([1, 2, 3],), {"log": log}), [], 0)
+    stream = StreamCaller(halves, (([1, 2, 3],), {"log": log}), [], 0)
     stream((0, 0, 0, None), None)
     stream((1, 0, 0, None), None)
     assert log == ["closed"]
@@ -230,7 +230,7 @@ def test_a_stream_closes_its_generator_when_the_next_epoch_begins_and_at_the_end
         finally:
             raise ValueError("in finally")
 
-    stubborn = Streams(bad, ((), {}), [], 0)
+    stubborn = StreamCaller(bad, ((), {}), [], 0)
     assert stubborn((0, 0, 0, None), None) == 1
     assert stubborn((1, 0, 0, None), None) == 1
     assert "in finally" in capsys.readouterr().err
@@ -243,7 +243,7 @@ def test_a_stream_that_raised_ends_and_begins_afresh_with_item_0() -> None:
         raise ValueError
 
     for after in range(3):
-        stream = Streams(raising, ((after,), {}), [], 0)
+        stream = StreamCaller(raising, ((after,), {}), [], 0)
         for _ in range(2):
             for item in range(after):
                 assert stream((0, 0, item, None), None) == item
@@ -259,7 +259,7 @@ def test_parts_are_cut_alike_and_arguments_are_fresh_for_each_call() -> None:
         y.clear()
 
     made = ((np.arange(6), 3), {"y": list("abcdef")})
-    stream = Streams(shifting, ((), {}), [("args", 0), ("kwargs", "y")], 0)
+    stream = StreamCaller(shifting, ((), {}), [("args", 0), ("kwargs", "y")], 0)
     stream.attach(lambda: frame.copied(made))
     for epoch in range(2):
         assert stream((epoch, 1, 0, (2, 4)), None) == ([3, 4], 3, ["c", "d"])
@@ -268,8 +268,8 @@ def test_parts_are_cut_alike_and_arguments_are_fresh_for_each_call() -> None:
 
 def test_what_is_no_generator_function_is_told_so() -> None:
     with pytest.raises(TypeError, match=r"len returned int, which cannot be iterated; parallel.. wants a generator"):
-        Calls(len, ((), {}), 0).start((("abc",), {}), [], [], 0)
-    assert list(Calls(sorted, ((), {}), 0).start((("cab",), {}), [], [], 0)) == ["a", "b", "c"]
+        GeneratorCaller(len, ((), {}), 0).start((("abc",), {}), [], [], 0)
+    assert list(GeneratorCaller(sorted, ((), {}), 0).start((("cab",), {}), [], [], 0)) == ["a", "b", "c"]
 
 
 def test_work_in_this_process_has_random_numbers_of_its_own() -> None:
@@ -294,7 +294,7 @@ def test_work_in_this_process_has_random_numbers_of_its_own() -> None:
     [
         (halves, "halves"),
         (len, "len"),
-        (chunk(len), "MapChunk"),
+        (chunk(len), "ChunkCaller"),
         (random.Random(1).random, "Random.random"),
         (__import__("functools").partial(halves, [1]), "halves"),
     ],

@@ -253,21 +253,21 @@ def test_callables_get_uint8_nhwc_and_a_second_plan_stores_what_they_return() ->
     compiled = compile_plan((4, 6), chain, "float32", "NCHW")
     assert compiled.callables == (identity, np.negative)
     assert (compiled.dtype, compiled.layout) == ("float32", "NCHW")
-    assert compiled.python_plan is not None
+    assert compiled.finish_plan is not None
     assert _native.plan_row_bytes(compiled.plan) == 4 * 6 * 3
-    assert _native.plan_row_bytes(compiled.python_plan) == 4 * 6 * 3 * 4
+    assert _native.plan_row_bytes(compiled.finish_plan) == 4 * 6 * 3 * 4
 
     image = photo(4, 6)
     first, row = np.zeros((4, 6, 3), np.uint8), np.zeros((3, 4, 6), np.float32)
     kernel = _native.Image()
     kernel.pixels(compiled.plan, image.reshape(-1), 6, 4, 18, 0, 0, 0, first.reshape(-1))
     same(first, image[:, ::-1])
-    kernel.pixels(compiled.python_plan, first.reshape(-1), 6, 4, 18, 0, 0, 0, row.reshape(-1).view(np.uint8))
+    kernel.pixels(compiled.finish_plan, first.reshape(-1), 6, 4, 18, 0, 0, 0, row.reshape(-1).view(np.uint8))
     same(row, oracle.stored(image[:, ::-1].astype(float), "float32", "NCHW", MEAN, STD), within=1e-6)
 
 
 def test_without_callables_there_is_one_plan() -> None:
-    assert compile_plan(8, [ff.Normalize(0, 1)]).python_plan is None
+    assert compile_plan(8, [ff.Normalize(0, 1)]).finish_plan is None
 
 
 # ---- the kernel: resizing --------------------------------------------------------------------------------------------
