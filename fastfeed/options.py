@@ -1,13 +1,51 @@
-"""The engine options that every front door takes, and the checks they share."""
+"""The checks of what users pass: every option that cannot work is refused in the words ``name=value: remedy``."""
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Collection
+import os
+import reprlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from fastfeed._native import MAX_WORKERS
 from fastfeed.errors import ConfigError
+
+MAX_SIDE = 65_535  # of an image, in pixels; JPEG's own limit
+_ON_ERROR = ("raise", "skip", "replace")
+_SEEDS = "pass a whole number from 0 to 2**64 - 1"
+_MOST = 2**63 - 1  # samples and indices are int64
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 120
+
+
+def wrong(name: str, value: object, remedy: str, **beside: object) -> ConfigError:
+    """Return the error for an option that cannot work.
+
+    Parameters
+    ----------
+    name : str
+        The option; ``"Resize.size"`` is the option `size` of a `Resize` and becomes ``Resize(size=0)``.
+    value : object
+        What it was.
+    remedy : str
+        Begins with what to pass.
+    **beside : object
+        Further options, by name, that do not go with this one.
+    """
+    owner, _, option = name.rpartition(".")
+    said = ", ".join(f"{each}={shown(what)}" for each, what in {option: value, **beside}.items())
+    return ConfigError(f"{owner}({said}): {remedy}" if owner else f"{said}: {remedy}")
+
+
+def shown(value: object) -> str:
+    """Return a value as messages show it: on one line, with the middle of what is long left out."""
+    try:
+        return " ".join(_REPR.repr(value).split())
+    except Exception:  # a number of too many digits, or a class of the user's whose repr fails
+        return f"<{type(value).__name__}>"
 
 
 def whole(name: str, value: object, least: int, most: int | None = None, remedy: str | None = None) -> int:
@@ -23,32 +61,149 @@ def whole(name: str, value: object, least: int, most: int | None = None, remedy:
     except TypeError:
         number = None
     if number is None or number < least or (most is not None and number > most):
-        raise ConfigError(f"{name}={value!r} does not work: {remedy or f'pass a whole number, {least} or more'}")
+        within = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise wrong(name, value, remedy or f"pass a whole number, {within}")
     return number
 
 
 def flag(name: str, value: object) -> bool:
     """Return value where it is True or False; ConfigError otherwise, for "no" would count as yes."""
     if not isinstance(value, bool):
-        raise ConfigError(f"{name}={value!r}: pass True or False")
+        raise wrong(name, value, "pass True or False")
     return value
 
 
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     """Return value where it is one of the allowed words; ConfigError otherwise."""
     if not isinstance(value, str) or value not in allowed:
-        raise ConfigError(f"{name}={value!r}: pass one of {', '.join(map(repr, allowed))}")
+        raise wrong(name, value, f"pass one of {', '.join(map(repr, allowed))}")
     return value
 
 
-def check_seed(seed: object) -> int:
-    """Return a seed as an int of 64 bits, 0 or more; ``ConfigError`` where it is not one."""
-    return whole("seed", seed, 0, 2**64 - 1, "pass a whole number from 0 to 2**64 - 1, or None for a fresh one")
+def several(value: object) -> bool:
+    """Whether an option that is one value or several is several; a string is one."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+
+
+def number(name: str, value: object, least: float, most: float, remedy: str) -> float:
+    """Return a finite real number within ``least .. most``; booleans, strings and arrays are none."""
+    return _within(name, value, value, least, most, remedy)
+
+
+def numbers(
+    name: str, value: object, counts: Collection[int], least: float, most: float, remedy: str
+) -> tuple[float, ...]:
+    """Return finite numbers within ``least .. most``, as many as one of counts says."""
+    items: tuple[object, ...] = tuple(value) if several(value) else ()  # type: ignore[arg-type]
+    if len(items) not in counts:
+        raise wrong(name, value, remedy)
+    return tuple(_within(name, value, item, least, most, remedy) for item in items)
+
+
+def number_range(name: str, value: object, least: float, most: float, remedy: str) -> tuple[float, float]:
+    """Return (low, high) with ``least <= low <= high <= most``."""
+    low, high = numbers(name, value, (2,), least, most, remedy)
+    if low > high:
+        raise wrong(name, value, remedy)
+    return low, high
+
+
+def range_around_zero(name: str, value: object, most: float, remedy: str) -> tuple[float, float]:
+    """Return a range within -most..most; a number v that is not negative is (-v, v)."""
+    if several(value):
+        return number_range(name, value, -most, most, remedy)
+    bound = number(name, value, 0.0, most, remedy)
+    return -bound, bound
+
+
+def probability(name: str, value: object) -> float:
+    """Return a probability."""
+    return number(name, value, 0.0, 1.0, "pass a probability, from 0 to 1")
+
+
+def three(name: str, value: object, least: float, most: float, remedy: str) -> tuple[float, ...]:
+    """Return a number each for red, green and blue; one number is meant for all."""
+    if several(value):
+        return numbers(name, value, (3,), least, most, remedy)
+    return (number(name, value, least, most, remedy),) * 3
+
+
+def fill(name: str, value: object) -> tuple[float, ...]:
+    """Return (red, green, blue); one number is a grey."""
+    return three(name, value, 0.0, 255.0, "pass a number from 0 to 255, or three (red, green, blue)")
+
+
+def size(name: str, value: object) -> tuple[int, int]:
+    """Return (height, width) of an image; a whole number is a square."""
+    remedy = f"pass a whole number of pixels from 1 to {MAX_SIDE}, or (height, width)"
+    sides = tuple(value) if several(value) else (value, value)  # type: ignore[arg-type]
+    if len(sides) != 2:
+        raise wrong(name, value, remedy)
+    height, width = (_within(name, value, side, 1, MAX_SIDE, remedy) for side in sides)
+    if height != int(height) or width != int(width):
+        raise wrong(name, value, remedy)
+    return int(height), int(width)
+
+
+def limit(name: str, value: object, most: int) -> int:
+    """Return a limit of at least 1; unlike `whole` it takes 1e9, as one writes large limits."""
+    remedy = f"pass a whole number from 1 to {most}"
+    found = number(name, value, 1, most, remedy)
+    if found != int(found):
+        raise wrong(name, value, remedy)
+    return int(found)
+
+
+def on_error(value: object) -> str:
+    """Return what becomes of a bad sample or item: raise, skip or replace."""
+    return one_of("on_error", value, _ON_ERROR)
+
+
+def fixed_seed(value: object) -> int:
+    """Return a seed as an int of 64 bits, 0 or more."""
+    return whole("seed", value, 0, 2**64 - 1, _SEEDS)
+
+
+def seed(value: object) -> int:
+    """Return a seed as an int of 64 bits, a fresh one for None."""
+    if value is None:
+        return int.from_bytes(os.urandom(8), "little")
+    return whole("seed", value, 0, 2**64 - 1, f"{_SEEDS}, or None for a fresh one")
+
+
+def shard(value: object) -> tuple[int, int]:
+    """Return (rank, world); None is the whole, (0, 1)."""
+    if value is None:
+        return 0, 1
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise wrong("shard", value, "pass (rank, world), such as (0, 4) for the first of four")
+    try:
+        world = whole("", value[1], 1, _MOST)
+    except ConfigError:
+        raise wrong("shard", value, "pass (rank, world), world the number of shards, at least 1") from None
+    try:
+        return whole("", value[0], 0, world - 1), world
+    except ConfigError:
+        remedy = f"pass (rank, world), rank from 0 to {world - 1}: ranks count from 0"
+        raise wrong("shard", value, remedy) from None
+
+
+def _within(name: str, whole_value: object, value: object, least: float, most: float, remedy: str) -> float:
+    """Return one number of an option; the whole option is what messages show."""
+    if isinstance(value, bool | str | bytes | complex):
+        raise wrong(name, whole_value, remedy)
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise wrong(name, whole_value, remedy) from None
+    if not math.isfinite(found) or not least <= found <= most:
+        raise wrong(name, whole_value, remedy)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """num_workers, ordered, prefetch and timeout, checked.
+class EngineOptions:
+    """The options that every front door takes: num_workers, ordered, prefetch and timeout, checked.
 
     Raises
     ------
@@ -62,11 +217,11 @@ class Engine:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if self.num_workers is not None and whole("num_workers", self.num_workers, 0) > MAX_WORKERS:
-            raise ConfigError(f"num_workers={self.num_workers}: at most {MAX_WORKERS}")
+        if self.num_workers is not None:
+            whole("num_workers", self.num_workers, 0, MAX_WORKERS)
         if self.prefetch is not None:
             whole("prefetch", self.prefetch, 1)
         flag("ordered", self.ordered)
-        number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
-        if self.timeout is not None and (not number or not self.timeout > 0):
-            raise ConfigError(f"timeout={self.timeout!r}: pass seconds above 0 for one sample, or None for no limit")
+        seconds = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if self.timeout is not None and (not seconds or not self.timeout > 0):
+            raise wrong("timeout", self.timeout, "pass seconds above 0 for one sample, or None for no limit")

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastfeed import options
 from fastfeed.collate.batch import BatchMemory
 from fastfeed.collate.collate import column_of
 from fastfeed.collate.structure import REMEDY, collated, is_sequence, item_name, listed, place_name
 from fastfeed.errors import ConfigError
-from fastfeed.options import one_of, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,19 +83,19 @@ class Pad:
         import numpy as np
 
         if self.maxlen is not None:
-            whole("maxlen", self.maxlen, 1)
-        one_of("side", self.side, _SIDES)
-        one_of("truncate", self.truncate, _SIDES)
+            options.whole("maxlen", self.maxlen, 1)
+        options.one_of("side", self.side, _SIDES)
+        options.one_of("truncate", self.truncate, _SIDES)
         if np.ndim(self.value) != 0 or np.asarray(self.value).dtype.kind not in "biufcU":
-            raise ConfigError(f"value={self.value!r}: pass a number, or a string for sequences of strings")
+            raise options.wrong("value", self.value, "pass a number, or a string for sequences of strings")
         if self.dtype is None:
             return
         try:
             dtype = np.dtype(self.dtype)
         except TypeError as error:
-            raise ConfigError(f"dtype={self.dtype!r}: pass what numpy.dtype takes, or None") from error
+            raise options.wrong("dtype", self.dtype, "pass what numpy.dtype takes, or None") from error
         if dtype.kind not in "biufcU":
-            raise ConfigError(f"dtype={dtype}: pass a dtype of numbers or strings")
+            raise options.wrong("dtype", self.dtype, "pass a dtype of numbers or strings")
         _fitting(np.asarray([self.value]), dtype, f"value={self.value!r}")
         object.__setattr__(self, "dtype", dtype)  # one spelling, so that equal ones compare equal
 

@@ -31,7 +31,7 @@ from fastfeed.engine.job import Job
 from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.engine.stats import Stats
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError, WorkerError
-from fastfeed.options import Engine, whole
+from fastfeed.options import EngineOptions, whole
 
 # A sample that kills its worker this often is set aside.
 _ATTEMPTS = 2
@@ -51,7 +51,7 @@ class Feed:
     shared memory that nothing overwrites while you keep them; if you keep many, further ones are copies.
     """
 
-    def __init__(self, job: Job, engine: Engine) -> None:
+    def __init__(self, job: Job, engine: EngineOptions) -> None:
         self._job = job
         self._engine = engine
         self._workers = machine.available_cpus() if engine.num_workers is None else engine.num_workers

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from fastfeed import options
 from fastfeed.engine.feed import Feed
-from fastfeed.errors import ConfigError
 from fastfeed.functions.chunks import ChunksJob
-from fastfeed.options import Engine, check_seed, one_of, whole
 
 
 def map(
@@ -66,19 +64,19 @@ def map(
         While iterating: the function raised; its exception is the cause, with the remote traceback as a note.
     """
     if not callable(fn):
-        raise ConfigError(f"map({fn!r}, ...): the first argument is called with each item; pass a function")
+        raise options.wrong("fn", fn, "pass a function, which is called with each item")
     if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
-        raise ConfigError(f"map(fn, {iterable!r}): the second argument must be iterable")
-    one_of("on_error", on_error, ("raise", "skip", "replace"))
+        raise options.wrong("iterable", iterable, "pass a list, a generator or another iterable")
+    options.on_error(on_error)
     for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
         if value is not None:
-            whole(name, value, 1)
+            options.whole(name, value, 1)
     if batch_size is not None and chunk_size is not None:
-        raise ConfigError("batch_size and chunk_size: a batch is a chunk, so pass one of them")
+        raise options.wrong("batch_size", batch_size, "pass one of the two: a batch is a chunk", chunk_size=chunk_size)
     if collate is not None and (batch_size is None or not callable(collate)):
-        raise ConfigError(f"collate={collate!r}: pass a callable, and batch_size with it")
-    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
-    seed = int.from_bytes(os.urandom(8), "little") if seed is None else check_seed(seed)
+        raise options.wrong("collate", collate, "pass a callable, and batch_size with it")
+    engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    seed = options.seed(seed)
     if batch_size is not None and collate is None:
         from fastfeed.collate.collate import collate as default_collate
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastfeed import machine
+from fastfeed import machine, options
 from fastfeed.engine.feed import Feed
-from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import name_of
 from fastfeed.functions.stream_caller import ArgumentPath
 from fastfeed.functions.streams import RunsJob, StreamsJob
-from fastfeed.options import Engine, check_seed, whole
+from fastfeed.options import EngineOptions
 
 
 def parallel(
@@ -81,28 +80,29 @@ def parallel(
     A generator that is left before its end is closed, so that its ``finally`` clauses run, when the next iteration
     begins or the feed is closed.
     """
-    options: dict[str, Any] = {"num_workers": num_workers, "ordered": ordered, "prefetch": prefetch, "timeout": timeout}
-    engine = Engine(**options)
+    given: dict[str, Any] = {"num_workers": num_workers, "ordered": ordered, "prefetch": prefetch, "timeout": timeout}
+    engine = EngineOptions(**given)
     if generator_function is None:
-        return functools.partial(parallel, split=split, split_size=split_size, copies=copies, seed=seed, **options)
+        return functools.partial(parallel, split=split, split_size=split_size, copies=copies, seed=seed, **given)
     function = generator_function
     if not callable(function):
-        raise ConfigError(f"parallel({function!r}): pass the generator function itself" + _called(function))
+        remedy = "pass the generator function itself" + _called(function)
+        raise options.wrong("generator_function", function, remedy)
     names = _names(split)
-    if not isinstance(copies, bool):
-        raise ConfigError(f"copies={copies!r}: pass True or False")
+    options.flag("copies", copies)
     if copies and names:
-        raise ConfigError("copies=True and split: copies are whole streams, with nothing to cut; pass one of them")
+        remedy = "pass one of the two: copies are whole streams, with nothing to cut"
+        raise options.wrong("copies", copies, remedy, split=split)
     if split_size is not None:
-        whole("split_size", split_size, 1)
+        options.whole("split_size", split_size, 1)
         if not names:
-            raise ConfigError(f"split_size={split_size}: name the argument to cut with split=")
-    fixed = int.from_bytes(os.urandom(8), "little") if seed is None else check_seed(seed)
+            raise options.wrong("split_size", split_size, "pass split= as well, the name of the argument to cut")
+    fixed = options.seed(seed)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
-        what = f"parallel({name_of(function)}): its arguments cannot be seen; wrap it in a function"
-        raise ConfigError(what) from error
+        remedy = "pass a function that calls it: its own arguments cannot be seen"
+        raise options.wrong("generator_function", function, remedy) from error
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Feed:
@@ -132,15 +132,14 @@ def _names(split: str | Sequence[str] | None) -> tuple[str, ...]:
         return ()
     names = (split,) if isinstance(split, str) else tuple(split) if isinstance(split, Sequence) else ()
     if not names or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"split={split!r}: pass the name of an argument, or a tuple of names")
+        raise options.wrong("split", split, "pass the name of an argument, or a tuple of names")
     if len(set(names)) < len(names):
-        raise ConfigError(f"split={split!r}: name each argument once")
+        raise options.wrong("split", split, "pass each name once")
     return names
 
 
-def _with_workers(engine: Engine, streams: int) -> Engine:
-    workers = 0 if engine.num_workers == 0 else streams
-    return Engine(num_workers=workers, ordered=engine.ordered, prefetch=engine.prefetch, timeout=engine.timeout)
+def _with_workers(engine: EngineOptions, streams: int) -> EngineOptions:
+    return dataclasses.replace(engine, num_workers=0 if engine.num_workers == 0 else streams)
 
 
 def _cut(
@@ -161,16 +160,16 @@ def _cut(
             where.append(("kwargs", name))
         else:
             known = ", ".join(bound.signature.parameters)
-            raise ConfigError(f"split={name!r}: {name_of(function)} has no such argument; it has {known or 'none'}")
+            remedy = f"pass the name of an argument of {name_of(function)}, which has {known or 'none'}"
+            raise options.wrong("split", name, remedy)
         value = bound.arguments.get(name, bound.kwargs.get(name))
         try:
             lengths[name] = len(value)  # type: ignore[arg-type]
             value[0:0]  # type: ignore[index]
         except (TypeError, KeyError) as error:
-            raise ConfigError(
-                f"split={name!r}: {type(value).__name__} cannot be cut; pass a list or an array, something with a "
-                f"length and slices"
-            ) from error
+            remedy = f"pass a list, an array or something else with a length and slices in {name}"
+            raise options.wrong("split", name, f"{remedy}: {type(value).__name__} cannot be cut") from error
     if len(set(lengths.values())) > 1:
-        raise ConfigError(f"split={names}: the arguments must have one length to be cut alike, and have {lengths}")
+        remedy = f"pass arguments of one length, to be cut alike; they have {lengths}"
+        raise options.wrong("split", names, remedy)
     return where, next(iter(lengths.values()), None)

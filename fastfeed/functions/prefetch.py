@@ -28,8 +28,8 @@ from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
-from fastfeed.errors import ConfigError, FeedClosed
-from fastfeed.options import whole
+from fastfeed import options
+from fastfeed.errors import FeedClosed
 
 T = TypeVar("T")
 
@@ -72,13 +72,11 @@ def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
     """
     if callable(iterable) and not hasattr(type(iterable), "__iter__"):
         name = getattr(iterable, "__name__", "f")
-        raise ConfigError(
-            f"prefetch({name}): this is a function; call it, prefetch({name}(...)), or let other processes run it: "
-            f"fastfeed.parallel({name})"
-        )
+        remedy = f"pass what the function returns, prefetch({name}(...)), or let other processes run it"
+        raise options.wrong("iterable", iterable, f"{remedy}: fastfeed.parallel({name})")
     if not hasattr(type(iterable), "__iter__") and not hasattr(type(iterable), "__getitem__"):
-        raise ConfigError(f"prefetch of a {type(iterable).__name__}: pass a generator or another iterable")
-    return Prefetch(iterable, whole("buffer_size", buffer_size, 1))
+        raise options.wrong("iterable", iterable, "pass a generator or another iterable")
+    return Prefetch(iterable, options.whole("buffer_size", buffer_size, 1))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native
+from fastfeed import _native, options
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
 from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, compile_plan
 from fastfeed.image.transforms import Size
-from fastfeed.options import Engine, flag, one_of
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
@@ -112,21 +111,20 @@ def images(
     RingMemoryError, SampleError, WorkerDied
         While iterating.
     """
-    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     if (refused := _native.simd_refused()) is not None:
         raise ConfigError(
             f"FASTFEED_SIMD={refused}: this processor or build has no such variant; unset it, or use baseline; "
             f"`fastfeed doctor` lists what there is"
         )
-    one_of("on_error", on_error, ("raise", "skip", "replace"))
+    options.on_error(on_error)
     for name, value in (("with_index", with_index), ("exact", exact), ("orient", orient)):
-        flag(name, value)
+        options.flag(name, value)
+    seed = options.seed(seed)
     compiled = compile_plan(
         size, transforms, dtype, layout, exact=exact, orient=orient, max_pixels=max_pixels, max_bytes=max_bytes
     )
     found = as_source(source, labels)
-    if seed is None:
-        seed = int.from_bytes(os.urandom(8), "little")
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, max_pixels, orient), engine)
 

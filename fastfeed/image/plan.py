@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastfeed import _native
-from fastfeed.errors import ConfigError
-from fastfeed.image.transforms import Normalize, Op, Resize, Size, Transform, _choice, _fail, _number, _size
+from fastfeed import _native, options
+from fastfeed.image.transforms import Normalize, Op, Resize, Size, Transform
 
 DEFAULT_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, as in Pillow
 
@@ -98,16 +97,18 @@ def compile_plan(
     ConfigError
         A chain that cannot work, with what to change.
     """
-    stored = _choice("images", "dtype", _dtype_name(dtype), DTYPES)
-    _choice("images", "layout", layout, LAYOUTS)
-    scans = _limit("max_scans", max_scans)
-    pixels = _limit("max_pixels", max_pixels)
-    size_limit = _limit("max_bytes", max_bytes)
+    stored = options.one_of("dtype", _dtype_name(dtype), DTYPES)
+    options.one_of("layout", layout, LAYOUTS)
+    scans = options.limit("max_scans", max_scans, 2**31 - 1)
+    pixels = options.limit("max_pixels", max_pixels, 2**53)
+    size_limit = options.limit("max_bytes", max_bytes, 2**53)
     natives, callables, normalize = _sorted_out(size, transforms)
     out_h, out_w = _final_size(natives)
     ops = [op for op in (native._op() for native in natives) if op is not None]
     if len(ops) > MAX_OPS:
-        raise ConfigError(f"transforms: {len(ops)} native transforms, but a plan holds {MAX_OPS}; leave some out")
+        raise options.wrong(
+            "transforms", natives, f"pass at most {MAX_OPS} but for Normalize and callables, not {len(ops)}"
+        )
 
     scale, bias = _store_as(stored, normalize)
 
@@ -130,56 +131,42 @@ def _dtype_name(dtype: object) -> object:
     return getattr(dtype, "name", dtype)
 
 
-def _limit(option: str, value: object) -> int:
-    most = 2**31 - 1 if option == "max_scans" else 2**53
-    remedy = f"give a whole number from 1 to {most}"
-    number = _number("images", option, value, remedy)
-    if number != int(number) or not 1 <= number <= most:
-        raise _fail("images", option, value, remedy)
-    return int(number)
-
-
-def _sorted_out(size: Size | None, transforms: object) -> tuple[list[Transform], Callables, Normalize | None]:
+def _sorted_out(
+    size: Size | None, transforms: Iterable[object] | None
+) -> tuple[list[Transform], Callables, Normalize | None]:
     """Return the chain as (native transforms, callables, Normalize or None), its order checked."""
     if transforms is None:
         transforms = ()
-    if isinstance(transforms, str | bytes) or not isinstance(transforms, Iterable):
-        raise _fail("images", "transforms", transforms, "put it into a list")
-    natives: list[Transform] = [] if size is None else [Resize(_size("images", "size", size))]
+    if not options.several(transforms):
+        raise options.wrong("transforms", transforms, "pass a list of them")
+    natives: list[Transform] = [] if size is None else [Resize(options.size("size", size))]
     callables: list[Callable[[Any], Any]] = []
     normalize: Normalize | None = None
-    for transform in transforms:
+    for position, transform in enumerate(transforms):
+        name = f"transforms[{position}]"
         if normalize is not None:
-            raise ConfigError(
-                f"transforms: {_name(transform)} follows Normalize; make one Normalize the last of the list"
-            )
+            raise options.wrong(name, transform, "pass one Normalize, as the last of the list")
         if isinstance(transform, Normalize):
             normalize = transform
         elif isinstance(transform, Transform):
             if callables:
-                raise ConfigError(
-                    f"transforms: {_name(transform)} follows the callable {_name(callables[-1])}; "
-                    "put callables after every transform of fastfeed but Normalize"
-                )
+                remedy = "pass callables after every transform of fastfeed but Normalize"
+                raise options.wrong(name, transform, f"{remedy}; {_name(callables[-1])} comes before this one")
             natives.append(transform)
         else:
-            callables.append(_checked_callable(transform))
+            callables.append(_checked_callable(name, transform))
     return natives, tuple(callables), normalize
 
 
-def _checked_callable(transform: object) -> Callable[[Any], Any]:
+def _checked_callable(name: str, transform: object) -> Callable[[Any], Any]:
+    function = "a function from uint8 HWC array to array"
     if isinstance(transform, type) and issubclass(transform, Transform):
-        raise ConfigError(f"transforms: {_name(transform)} is a class; write {_name(transform)}(...)")
+        raise options.wrong(name, transform, f"pass {_name(transform)}(...), for this is the class")
     if type(transform).__module__.partition(".")[0] == "torchvision":
-        raise ConfigError(
-            f"transforms: {_name(transform)} is torchvision's and does not take NumPy arrays; "
-            f"use fastfeed's transform of that name, or wrap it in a function from uint8 HWC array to array"
-        )
+        remedy = f"pass fastfeed's transform of that name, or wrap it in {function}"
+        raise options.wrong(name, transform, f"{remedy}; torchvision's transforms take no NumPy arrays")
     if not callable(transform):
-        raise ConfigError(
-            f"transforms: {transform!r} is neither a transform nor callable; "
-            "give fastfeed's transforms, or functions from uint8 HWC array to array"
-        )
+        raise options.wrong(name, transform, f"pass a transform of fastfeed, or {function}")
     return transform
 
 
@@ -191,16 +178,16 @@ def _final_size(natives: Sequence[Transform]) -> tuple[int, int]:
     """Return the size at the end of the chain; transforms that set none keep what came to them."""
     sizes = [size for size in (native._output_size() for native in natives) if size is not None]
     if not sizes:
-        raise ConfigError(
-            "transforms: images would keep their own sizes and not fit into one batch; "
-            "pass size=..., or add Resize, CenterCrop or RandomResizedCrop"
-        )
+        remedy = "pass a size, or Resize, CenterCrop or RandomResizedCrop among transforms"
+        raise options.wrong("size", None, f"{remedy}; images of several sizes do not fit into one batch")
     return sizes[-1]
 
 
 def _store_as(dtype: str, normalize: Normalize | None) -> tuple[Sequence[float], Sequence[float]]:
     if dtype == "uint8":
         if normalize is not None:
-            raise ConfigError('Normalize needs fractions, but dtype="uint8" has none; pass dtype="float32" or drop it')
+            raise options.wrong(
+                "dtype", dtype, "pass 'float32' or 'float16', or leave Normalize out; it makes fractions"
+            )
         return (1.0,) * 3, (0.0,) * 3
     return (normalize or Normalize(0.0, 1.0))._scale_and_bias()

@@ -10,12 +10,10 @@ without transforms stores what they return.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastfeed.errors import ConfigError
-
-MAX_SIDE = 65_535  # of an output, in pixels; JPEG's own limit
+from fastfeed import options
 
 # The numbers of the enums in csrc/image.h; a test compares them.
 FILTERS = {"nearest": 0, "box": 1, "bilinear": 2, "bicubic": 3, "lanczos": 4}
@@ -26,91 +24,8 @@ Size = int | Sequence[int]
 Fill = float | Sequence[float]
 Op = tuple[int, tuple[int, ...], tuple[float, ...]]
 
-
-def _fail(where: str, option: str, value: object, remedy: str) -> ConfigError:
-    return ConfigError(f"{where}: {option}={value!r} cannot work; {remedy}")
-
-
-def _number(where: str, option: str, value: object, remedy: str) -> float:
-    """Return a finite real number; booleans, strings and arrays are none."""
-    if isinstance(value, bool | str | bytes | complex):
-        raise _fail(where, option, value, remedy)
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise _fail(where, option, value, remedy) from None
-    if not math.isfinite(number):
-        raise _fail(where, option, value, remedy)
-    return number
-
-
-def _numbers(where: str, option: str, value: object, counts: tuple[int, ...], remedy: str) -> tuple[float, ...]:
-    """Return a tuple of finite numbers, as many as one of counts says."""
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise _fail(where, option, value, remedy)
-    items = tuple(value)
-    if len(items) not in counts:
-        raise _fail(where, option, value, remedy)
-    return tuple(_number(where, option, item, remedy) for item in items)
-
-
-def _is_sequence(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
-
-
-def _range(where: str, option: str, value: object, low: float, high: float, remedy: str) -> tuple[float, float]:
-    """Return (first, second) with low <= first <= second <= high."""
-    first, second = _numbers(where, option, value, (2,), remedy)
-    if not low <= first <= second <= high:
-        raise _fail(where, option, value, remedy)
-    return first, second
-
-
-def _range_around_zero(where: str, option: str, value: object, most: float, remedy: str) -> tuple[float, float]:
-    """Return a range within -most..most; a number v that is not negative is (-v, v)."""
-    if _is_sequence(value):
-        return _range(where, option, value, -most, most, remedy)
-    number = _number(where, option, value, remedy)
-    if not 0.0 <= number <= most:
-        raise _fail(where, option, value, remedy)
-    return -number, number
-
-
-def _size(where: str, option: str, value: object) -> tuple[int, int]:
-    """Return (height, width); a whole number is a square."""
-    remedy = f"give a whole number of pixels from 1 to {MAX_SIDE}, or (height, width)"
-    pair = _numbers(where, option, value, (2,), remedy) if _is_sequence(value) else ()
-    height, width = pair or (_number(where, option, value, remedy),) * 2
-    if not all(side == int(side) and 1 <= side <= MAX_SIDE for side in (height, width)):
-        raise _fail(where, option, value, remedy)
-    return int(height), int(width)
-
-
-def _choice(where: str, option: str, value: object, choices: Iterable[str]) -> str:
-    names = tuple(choices)
-    if not isinstance(value, str) or value not in names:
-        raise _fail(where, option, value, "choose one of " + ", ".join(f'"{name}"' for name in names))
-    return value
-
-
-def _fill(where: str, value: object) -> tuple[float, float, float]:
-    """Return (red, green, blue); one number is a grey."""
-    remedy = "give a number from 0 to 255, or three (red, green, blue)"
-    if _is_sequence(value):
-        red, green, blue = _numbers(where, "fill", value, (3,), remedy)
-    else:
-        red = green = blue = _number(where, "fill", value, remedy)
-    if not all(0.0 <= level <= 255.0 for level in (red, green, blue)):
-        raise _fail(where, "fill", value, remedy)
-    return red, green, blue
-
-
-def _probability(where: str, value: object) -> float:
-    remedy = "give a probability from 0 to 1"
-    p = _number(where, "p", value, remedy)
-    if not 0.0 <= p <= 1.0:
-        raise _fail(where, "p", value, remedy)
-    return p
+_ABOVE_ZERO = math.ulp(0.0)  # the smallest number that is
+_UPRIGHT = math.nextafter(90.0, 0.0)  # degrees of shear, of which 90 would be a line
 
 
 class Transform:
@@ -161,14 +76,14 @@ class Resize(Transform):
 
     def _op(self) -> Op:
         ints = (
-            *_size("Resize", "size", self.size),
-            FITS[_choice("Resize", "fit", self.fit, FITS)],
-            FILTERS[_choice("Resize", "filter", self.filter, FILTERS)],
+            *options.size("Resize.size", self.size),
+            FITS[options.one_of("Resize.fit", self.fit, FITS)],
+            FILTERS[options.one_of("Resize.filter", self.filter, FILTERS)],
         )
-        return OP_RESIZE, ints, _fill("Resize", self.fill)
+        return OP_RESIZE, ints, options.fill("Resize.fill", self.fill)
 
     def _output_size(self) -> tuple[int, int]:
-        return _size("Resize", "size", self.size)
+        return options.size("Resize.size", self.size)
 
 
 @dataclass(frozen=True)
@@ -184,10 +99,10 @@ class CenterCrop(Transform):
     size: Size
 
     def _op(self) -> Op:
-        return OP_CENTER_CROP, _size("CenterCrop", "size", self.size), ()
+        return OP_CENTER_CROP, options.size("CenterCrop.size", self.size), ()
 
     def _output_size(self) -> tuple[int, int]:
-        return _size("CenterCrop", "size", self.size)
+        return options.size("CenterCrop.size", self.size)
 
 
 @dataclass(frozen=True)
@@ -212,18 +127,16 @@ class RandomResizedCrop(Transform):
     filter: str = "bilinear"
 
     def _op(self) -> Op:
-        name = "RandomResizedCrop"
-        least, most = _range(name, "scale", self.scale, 0.0, 1.0, "give (low, high) with 0 < low <= high <= 1")
-        if least <= 0.0:
-            raise _fail(name, "scale", self.scale, "give (low, high) with 0 < low <= high <= 1")
-        low, high = _range(name, "ratio", self.ratio, 0.0, math.inf, "give (low, high) with 0 < low <= high")
-        if low <= 0.0:
-            raise _fail(name, "ratio", self.ratio, "give (low, high) with 0 < low <= high")
-        choice = FILTERS[_choice(name, "filter", self.filter, FILTERS)]
-        return OP_RANDOM_RESIZED_CROP, (*_size(name, "size", self.size), 0, choice), (least, most, low, high)
+        remedy = "pass (low, high) with 0 < low <= high <= 1"
+        area = options.number_range("RandomResizedCrop.scale", self.scale, _ABOVE_ZERO, 1.0, remedy)
+        remedy = "pass (low, high) with 0 < low <= high"
+        ratio = options.number_range("RandomResizedCrop.ratio", self.ratio, _ABOVE_ZERO, math.inf, remedy)
+        choice = FILTERS[options.one_of("RandomResizedCrop.filter", self.filter, FILTERS)]
+        size = options.size("RandomResizedCrop.size", self.size)
+        return OP_RANDOM_RESIZED_CROP, (*size, 0, choice), (*area, *ratio)
 
     def _output_size(self) -> tuple[int, int]:
-        return _size("RandomResizedCrop", "size", self.size)
+        return options.size("RandomResizedCrop.size", self.size)
 
 
 @dataclass(frozen=True)
@@ -233,7 +146,7 @@ class RandomHorizontalFlip(Transform):
     p: float = 0.5
 
     def _op(self) -> Op:
-        return OP_HFLIP, (), (_probability("RandomHorizontalFlip", self.p),)
+        return OP_HFLIP, (), (options.probability("RandomHorizontalFlip.p", self.p),)
 
 
 @dataclass(frozen=True)
@@ -243,7 +156,7 @@ class RandomVerticalFlip(Transform):
     p: float = 0.5
 
     def _op(self) -> Op:
-        return OP_VFLIP, (), (_probability("RandomVerticalFlip", self.p),)
+        return OP_VFLIP, (), (options.probability("RandomVerticalFlip.p", self.p),)
 
 
 @dataclass(frozen=True)
@@ -278,37 +191,33 @@ class RandomAffine(Transform):
     fill: Fill = 0
 
     def _op(self) -> Op:
-        name = "RandomAffine"
-        remedy = "give a number of degrees that is not negative, or (low, high)"
-        degrees = _range_around_zero(name, "degrees", self.degrees, math.inf, remedy)
-        translate = (0.0, 0.0)
+        remedy = "pass a number of degrees that is not negative, or (low, high)"
+        degrees = options.range_around_zero("RandomAffine.degrees", self.degrees, math.inf, remedy)
+        translate: tuple[float, ...] = (0.0, 0.0)
         if self.translate is not None:
-            remedy = "give fractions of the width and of the height, each from 0 to 1"
-            x, y = _numbers(name, "translate", self.translate, (2,), remedy)
-            if not (0.0 <= x <= 1.0 and 0.0 <= y <= 1.0):
-                raise _fail(name, "translate", self.translate, remedy)
-            translate = (x, y)
+            remedy = "pass fractions of the width and of the height, each from 0 to 1"
+            translate = options.numbers("RandomAffine.translate", self.translate, (2,), 0.0, 1.0, remedy)
         zoom = (1.0, 1.0)
         if self.scale is not None:
-            remedy = "give (low, high) with 0.001 <= low <= high <= 1000"
-            zoom = _range(name, "scale", self.scale, 0.001, 1000.0, remedy)
-        ints = (FILTERS[_choice(name, "filter", self.filter, ("nearest", "bilinear"))],)
-        return OP_AFFINE, ints, (*degrees, *translate, *zoom, *self._shear_ranges(), *_fill(name, self.fill))
+            remedy = "pass (low, high) with 0.001 <= low <= high <= 1000"
+            zoom = options.number_range("RandomAffine.scale", self.scale, 0.001, 1000.0, remedy)
+        ints = (FILTERS[options.one_of("RandomAffine.filter", self.filter, ("nearest", "bilinear"))],)
+        fill = options.fill("RandomAffine.fill", self.fill)
+        return OP_AFFINE, ints, (*degrees, *translate, *zoom, *self._shear_ranges(), *fill)
 
     def _shear_ranges(self) -> tuple[float, ...]:
         """Return the ranges along x and along y."""
-        remedy = "give degrees between -90 and 90: a number, (low, high), or (x low, x high, y low, y high)"
+        name = "RandomAffine.shear"
+        remedy = "pass degrees between -90 and 90: a number, (low, high), or (x low, x high, y low, y high)"
         if self.shear is None:
             return 0.0, 0.0, 0.0, 0.0
-        bounds: tuple[float, ...]
-        if _is_sequence(self.shear):
-            bounds = _numbers("RandomAffine", "shear", self.shear, (2, 4), remedy)
-        else:
-            bounds = _range_around_zero("RandomAffine", "shear", self.shear, 90.0, remedy)
-        for low, high in zip(bounds[::2], bounds[1::2], strict=True):
-            if not -90.0 < low <= high < 90.0:
-                raise _fail("RandomAffine", "shear", self.shear, remedy)
-        return bounds if len(bounds) == 4 else (*bounds, 0.0, 0.0)
+        if not options.several(self.shear):
+            return *options.range_around_zero(name, self.shear, _UPRIGHT, remedy), 0.0, 0.0
+        bounds = options.numbers(name, self.shear, (2, 4), -_UPRIGHT, _UPRIGHT, remedy)
+        x_low, x_high, y_low, y_high = bounds if len(bounds) == 4 else (*bounds, 0.0, 0.0)
+        if x_low > x_high or y_low > y_high:
+            raise options.wrong(name, self.shear, remedy)
+        return x_low, x_high, y_low, y_high
 
 
 @dataclass(frozen=True)
@@ -334,17 +243,15 @@ class ColorJitter(Transform):
     def _op(self) -> Op:
         bounds: list[float] = []
         for option in ("brightness", "contrast", "saturation"):
-            remedy = "give a number that is not negative, or (low, high) with 0 <= low <= high"
-            value = getattr(self, option)
-            if _is_sequence(value):
-                bounds += _range("ColorJitter", option, value, 0.0, math.inf, remedy)
+            name, value = f"ColorJitter.{option}", getattr(self, option)
+            remedy = "pass a number that is not negative, or (low, high) with 0 <= low <= high"
+            if options.several(value):
+                bounds += options.number_range(name, value, 0.0, math.inf, remedy)
             else:
-                amount = _number("ColorJitter", option, value, remedy)
-                if amount < 0.0:
-                    raise _fail("ColorJitter", option, value, remedy)
+                amount = options.number(name, value, 0.0, math.inf, remedy)
                 bounds += (max(0.0, 1.0 - amount), 1.0 + amount)
-        remedy = "give a number from 0 to 0.5, or (low, high) with -0.5 <= low <= high <= 0.5"
-        bounds += _range_around_zero("ColorJitter", "hue", self.hue, 0.5, remedy)
+        remedy = "pass a number from 0 to 0.5, or (low, high) with -0.5 <= low <= high <= 0.5"
+        bounds += options.range_around_zero("ColorJitter.hue", self.hue, 0.5, remedy)
         return OP_COLOR_JITTER, (), tuple(bounds)
 
 
@@ -366,16 +273,9 @@ class Normalize(Transform):
 
     def _scale_and_bias(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return the factors and offsets that take a channel of 0..255 to its stored value."""
-        remedy = "give a number, or three (red, green, blue)"
-        three = {}
-        for option in ("mean", "std"):
-            value = getattr(self, option)
-            if _is_sequence(value):
-                three[option] = _numbers("Normalize", option, value, (3,), remedy)
-            else:
-                three[option] = (_number("Normalize", option, value, remedy),) * 3
-        if min(three["std"]) <= 0.0:
-            raise _fail("Normalize", "std", self.std, "give numbers above 0")
-        scale = tuple(1.0 / (255.0 * std) for std in three["std"])
-        bias = tuple(-mean / std for mean, std in zip(three["mean"], three["std"], strict=True))
-        return scale, bias
+        remedy = "pass a number, or three (red, green, blue)"
+        means = options.three("Normalize.mean", self.mean, -math.inf, math.inf, remedy)
+        remedy = "pass a number above 0, or three (red, green, blue)"
+        stds = options.three("Normalize.std", self.std, _ABOVE_ZERO, math.inf, remedy)
+        scale = tuple(1.0 / (255.0 * std) for std in stds)
+        return scale, tuple(-mean / std for mean, std in zip(means, stds, strict=True))

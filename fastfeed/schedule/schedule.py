@@ -14,9 +14,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native
+from fastfeed import _native, options
 from fastfeed.errors import ConfigError
-from fastfeed.options import check_seed, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,21 +71,21 @@ class Schedule:
     batches: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        n = whole("n", self.n, 1, _MAX_SAMPLES, "a source needs between 1 and 2**63 - 1 samples")
-        size = whole("batch_size", self.batch_size, 1, _MAX_SAMPLES, "pass a whole number of samples, at least 1")
-        seed = check_seed(self.seed)
-        for name in ("shuffle", "drop_last"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name}={getattr(self, name)!r} does not work: pass True or False")
-        rank, world = _check_shard(self.shard)
+        n = options.whole("n", self.n, 1, _MAX_SAMPLES, "pass a source of 1 to 2**63 - 1 samples")
+        remedy = "pass a whole number of samples, at least 1"
+        size = options.whole("batch_size", self.batch_size, 1, _MAX_SAMPLES, remedy)
+        seed = options.fixed_seed(self.seed)
+        options.flag("shuffle", self.shuffle)
+        options.flag("drop_last", self.drop_last)
+        rank, world = options.shard(self.shard)
         if self.drop_last:
             batches = n // world // size
             samples = batches * size
             if batches == 0:
-                raise ConfigError(
-                    f"drop_last=True leaves no batch: batch_size={size}, but a shard has only {n // world} samples; "
-                    f"pass a smaller batch_size or drop_last=False"
+                remedy = (
+                    f"pass False or a smaller batch_size; a shard has only {n // world} samples, not one full batch"
                 )
+                raise options.wrong("drop_last", True, remedy, batch_size=size)
         else:
             samples = len(range(rank, n, world))
             batches = -(-samples // size)
@@ -162,14 +161,3 @@ class Schedule:
 
 
 _NAMES = {"n": "the number of samples"}
-
-
-def _check_shard(shard: object) -> tuple[int, int]:
-    if shard is None:
-        return 0, 1
-    if not isinstance(shard, (tuple, list)) or len(shard) != 2:
-        raise ConfigError(f"shard={shard!r} does not work: pass (rank, world), such as (0, 4) for the first of four")
-    name = f"shard={tuple(shard)!r}: world"
-    world = whole(name, shard[1], 1, _MAX_SAMPLES, "pass the number of shards, at least 1")
-    remedy = f"ranks count from 0, so pass 0 to {world - 1}"
-    return whole(f"shard={tuple(shard)!r}: rank", shard[0], 0, world - 1, remedy), world

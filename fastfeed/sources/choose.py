@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from fastfeed import options
 from fastfeed.errors import ConfigError
 from fastfeed.sources.encoded import Bytes, check_encoded
 from fastfeed.sources.files import Files, files_of
-from fastfeed.sources.labels import is_sequence
+from fastfeed.sources.labels import WHAT_LABELS, is_sequence
 from fastfeed.sources.source import WHAT_WORKS, Source
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ def as_source(source: object, labels: object = "auto") -> Source:
         Naming what does not work, and what does.
     """
     if isinstance(labels, str) and labels != "auto":
-        raise ConfigError(
-            f"labels={labels!r} does not work: pass 'auto', None, a mapping from file name or path, "
-            f"a sequence with one label per sample, a dict of such sequences, or a callable"
-        )
+        raise options.wrong("labels", labels, WHAT_LABELS)
     if isinstance(source, Source):
         return source.with_labels(labels)
     if isinstance(source, str | os.PathLike):

@@ -7,11 +7,18 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastfeed import options
 from fastfeed.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+WHAT_LABELS = (
+    "pass 'auto', None, a mapping from file name or path, a sequence with one label per sample, a dict of such "
+    "sequences, or a callable"
+)
 
 
 class Labels:
@@ -151,20 +158,16 @@ def make_labels(labels: object, length: int, paths: Sequence[str] | None, root: 
         return Labels(_column("labels", labels, length, what), length)
     if callable(labels):
         if paths is None:
-            raise ConfigError(
-                "labels is a callable, which is called with paths, but these samples have none; pass a list"
+            raise options.wrong(
+                "labels", labels, "pass a list: a callable is called with paths, and these samples have none"
             )
         return Labels(_pack(_call(labels, paths)), length)
     remedy = ""
     if hasattr(labels, "__next__"):
-        remedy = " (a generator cannot be indexed: list(labels) can)"
+        remedy = "; a generator cannot be indexed, list(labels) can"
     elif hasattr(labels, "__iter__") and not isinstance(labels, str | bytes | bytearray):
-        remedy = f" (a {type(labels).__name__} has no order)"
-    shown = repr(labels) if isinstance(labels, str | bytes | int | float) else f"a {type(labels).__name__}"
-    raise ConfigError(
-        f"labels={shown} does not work{remedy}: pass 'auto', None, a mapping from file name or path, "
-        f"a sequence with one label per sample, a dict of such sequences, or a callable"
-    )
+        remedy = f"; a {type(labels).__name__} has no order"
+    raise options.wrong("labels", labels, WHAT_LABELS + remedy)
 
 
 def is_sequence(value: object) -> bool:
@@ -192,7 +195,7 @@ def _length(value: Any) -> int | None:
 
 def _from_mapping(labels: Mapping[Any, Any], length: int, paths: Sequence[str] | None, root: str | None) -> Labels:
     if not labels:
-        raise ConfigError("labels is an empty mapping; pass one with an entry per file, or labels=None")
+        raise options.wrong("labels", labels, "pass a mapping with an entry per file, or None")
     values: list[Any] = []
     missing: list[int] = []
     if paths is not None:

@@ -15,9 +15,7 @@ import weakref
 from array import array
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from fastfeed import _native
-from fastfeed.errors import ConfigError
-from fastfeed.options import check_seed
+from fastfeed import _native, options
 from fastfeed.sources.labels import Labels
 
 if TYPE_CHECKING:
@@ -82,14 +80,16 @@ class Source:
             A fraction or a seed that cannot work, or a part that would be empty.
         """
         n = len(self)
-        first = round(_share(fraction) * n)
+        if not isinstance(fraction, int | float) or not 0 < fraction < 1:  # bools are ints, and neither lies between
+            raise options.wrong("fraction", fraction, "pass the first part's share, such as 0.8")
+        first = round(fraction * n)
         if not 0 < first < n:
-            raise ConfigError(
-                f"split({fraction!r}) of {n} samples gives parts of {first} and {n - first}; "
-                f"pass another fraction, or more samples"
+            remedy = (
+                f"pass another fraction, or split more samples; of {n}, the parts would have {first} and {n - first}"
             )
+            raise options.wrong("fraction", fraction, remedy)
         order = array("q", [0]) * n
-        _native.permute_fill(memoryview(order), n, check_seed(seed), _SPLIT_EPOCH, 0, 1)
+        _native.permute_fill(memoryview(order), n, options.fixed_seed(seed), _SPLIT_EPOCH, 0, 1)
         return self._part(order[:first]), self._part(order[first:])
 
     def table_fd(self) -> int:
@@ -151,9 +151,3 @@ class Source:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_fd": None, "_closer": None}  # a descriptor means nothing in another process
-
-
-def _share(fraction: object) -> float:
-    if not isinstance(fraction, int | float) or not 0 < fraction < 1:  # bools are ints, and neither lies between
-        raise ConfigError(f"split({fraction!r}) does not work: pass the first part's share, such as 0.8")
-    return fraction

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import marshal
-import os
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native
+from fastfeed import _native, options
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
-from fastfeed.options import Engine
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
@@ -83,12 +81,10 @@ def arrays(
     SampleError
         While iterating: a file has shrunk or cannot be read.
     """
-    engine = Engine(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
-    if not isinstance(with_index, bool):
-        raise ConfigError(f"with_index={with_index!r}: pass True or False")
+    engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
+    options.flag("with_index", with_index)
+    seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
-    if seed is None:
-        seed = int.from_bytes(os.urandom(8), "little")
     schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
 

@@ -424,7 +424,7 @@ def test_pad_is_a_value() -> None:
         ({"value": None}, "value=None"),
         ({"value": [0]}, r"value=\[0\]"),
         ({"dtype": "int33"}, "dtype='int33'"),
-        ({"dtype": object}, "dtype=object"),
+        ({"dtype": object}, "dtype=<class 'object'>: pass a dtype of numbers or strings"),
         ({"dtype": "uint8", "value": -1}, "value=-1 holds int64 values that uint8 cannot"),
         ({"dtype": "int32", "value": 0.5}, "value=0.5 holds float64 values that int32 cannot"),
         ({"dtype": "U3"}, "value=0 holds int64 values"),

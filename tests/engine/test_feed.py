@@ -588,7 +588,7 @@ def test_stats_name_the_slow_side(photos: Path) -> None:
     ("options", "message"),
     [
         ({"num_workers": -1}, "num_workers=-1"),
-        ({"num_workers": 5000}, "at most 4095"),
+        ({"num_workers": 5000}, "num_workers=5000: pass a whole number, from 0 to 4095"),
         ({"num_workers": 1.5}, "num_workers=1.5"),
         ({"prefetch": 0}, "prefetch=0"),
         ({"timeout": 0}, "timeout=0"),

@@ -915,11 +915,15 @@ def test_children_of_workers_end_with_them() -> None:
 @pytest.mark.parametrize(
     ("args", "options", "message"),
     [
-        ((3, [1]), {}, r"map\(3, ...\): the first argument is called"),
-        ((len, 3), {}, "second argument must be iterable"),
+        ((3, [1]), {}, "fn=3: pass a function, which is called with each item"),
+        ((len, 3), {}, "iterable=3: pass a list, a generator or another iterable"),
         ((len, []), {"batch_size": 0}, "batch_size=0"),
         ((len, []), {"chunk_size": 1.5}, "chunk_size=1.5"),
-        ((len, []), {"chunk_size": 2, "batch_size": 2}, "a batch is a chunk"),
+        (
+            (len, []),
+            {"chunk_size": 2, "batch_size": 2},
+            "batch_size=2, chunk_size=2: pass one of the two: a batch is a chunk",
+        ),
         ((len, []), {"collate": list}, "collate=.*batch_size with it"),
         ((len, []), {"collate": 3, "batch_size": 1}, "collate=3"),
         ((len, []), {"on_error": "ignore"}, "on_error='ignore'"),

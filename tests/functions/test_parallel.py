@@ -615,15 +615,15 @@ def test_parts_of_a_memory_map_travel_one_by_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "item"}, "split='item': batches has no such argument; it has items, size, scale"),
-        ({"split": "size"}, "split='size': int cannot be cut"),
-        ({"split": ("items", "items")}, "name each argument once"),
+        ({"split": "item"}, "split='item': pass the name of an argument of .*batches, which has items, size, scale"),
+        ({"split": "size"}, "split='size': pass a list.* in size: int cannot be cut"),
+        ({"split": ("items", "items")}, r"split=\('items', 'items'\): pass each name once"),
         ({"split": 3}, "split=3: pass the name"),
         ({"split": ()}, "split=.*pass the name"),
-        ({"split": ("items", 1)}, "pass the name"),
-        ({"split_size": 4}, "split_size=4: name the argument"),
+        ({"split": ("items", 1)}, r"split=\('items', 1\): pass the name"),
+        ({"split_size": 4}, "split_size=4: pass split= as well, the name of the argument"),
         ({"split": "items", "split_size": 0}, "split_size=0"),
-        ({"split": "items", "copies": True}, "copies=True and split"),
+        ({"split": "items", "copies": True}, "copies=True, split='items': pass one of the two"),
         ({"copies": 1}, "copies=1"),
         ({"seed": -1}, "seed=-1"),
         ({"num_workers": -1}, "num_workers=-1"),
@@ -639,15 +639,15 @@ def test_arguments_of_other_lengths_and_dicts_cannot_be_cut() -> None:
     def two(a: object, b: object) -> Iterator[int]:
         yield 1
 
-    with pytest.raises(ff.ConfigError, match=r"one length.*'a': 2, 'b': 3"):
+    with pytest.raises(ff.ConfigError, match=r"split=\('a', 'b'\): pass arguments of one length.*'a': 2, 'b': 3"):
         ff.parallel(two, split=("a", "b"))([1, 2], [1, 2, 3])
     for uncut in ({1: 2}, {1, 2}, iter([1]), None):
-        with pytest.raises(ff.ConfigError, match=f"split='a': {type(uncut).__name__} cannot be cut"):
+        with pytest.raises(ff.ConfigError, match=f"split='a': pass a list.*: {type(uncut).__name__} cannot be cut"):
             ff.parallel(two, split="a")(uncut, 1)
 
 
 def test_a_generator_in_place_of_its_function_is_told_apart() -> None:
     with pytest.raises(ff.ConfigError, match=r"parallel\(batches\), then call the result; or prefetch\(generator\)"):
         ff.parallel(batches([1]))
-    with pytest.raises(ff.ConfigError, match=r"parallel\(3\): pass the generator function itself"):
+    with pytest.raises(ff.ConfigError, match=r"generator_function=3: pass the generator function itself"):
         ff.parallel(3)

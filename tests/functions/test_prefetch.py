@@ -575,9 +575,12 @@ def test_a_bad_buffer_size_is_refused(buffer_size: Any) -> None:
 
 
 def test_what_cannot_be_iterated_is_refused() -> None:
-    with pytest.raises(ConfigError, match="prefetch of a int"):
+    with pytest.raises(ConfigError, match="iterable=5: pass a generator or another iterable"):
         prefetch(5)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"prefetch\(failing\(\.\.\.\)\).*parallel\(failing\)"):
+    with pytest.raises(
+        ConfigError,
+        match=r"iterable=<function failing.*: pass what .*prefetch\(failing\(\.\.\.\)\).*parallel\(failing\)",
+    ):
         prefetch(failing)  # type: ignore[arg-type]
 
 
