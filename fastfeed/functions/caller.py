@@ -61,7 +61,6 @@ class Caller:
 
     def sendable(self, unit: Any, reply: Any) -> Any:
         """Make a reply that could not be pickled one that can; raises where there is none."""
-        del unit
         raise frame.UnpicklableError(frame.refusal(reply))
 
     def close(self) -> None:

@@ -93,7 +93,6 @@ class ChunkCaller(Caller):
             raise Failed("collating a batch", error) from error
 
     def _kept(self, result: Any, number: int) -> Any:
-        del number
         return snapshot(result, None if self.arena is None else self.arena.copied)
 
     def _map(

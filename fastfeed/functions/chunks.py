@@ -54,7 +54,6 @@ class ChunksJob(FunctionJob):
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """(epoch, index of the first item, items): no more of the iterable than is in flight."""
-        del workers
         for epoch in self._epochs(epochs):
             items = iter(self._iterable)
             if items is self._iterable and self._begun:

@@ -56,7 +56,6 @@ class FunctionJob:
 
     def worker_of(self, unit: Any) -> int:
         """The worker that a unit is for, or -1."""
-        del unit
         return -1
 
     def slots(self, workers: int) -> int:
@@ -160,7 +159,6 @@ class FunctionJob:
 
     def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
         """After a first death a unit is done item by item; an item that kills twice is left out, or ends it all."""
-        del ring
         without = self._suspects.setdefault(slot.sequence, [])
         if deaths > 1:
             without.append(row)
@@ -245,7 +243,6 @@ class FunctionJob:
 
     def load(self, state: dict[str, Any]) -> None:
         """There is none."""
-        del state
         raise ConfigError("load_state_dict() is for feeds with a schedule, those of images() and arrays()")
 
     def _epochs(self, epochs: int | None) -> Iterator[int]:

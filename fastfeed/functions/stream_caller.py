@@ -104,7 +104,6 @@ class RunCaller(GeneratorCaller):
 
     def __call__(self, unit: tuple[int, int, list[Any]], note: Note | None) -> Any:
         """Do a run, in a worker."""
-        del note
         arena = self.arena
         assert arena is not None
         items: list[Any] = []

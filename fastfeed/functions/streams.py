@@ -32,7 +32,6 @@ class RunsJob(FunctionJob):
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """(epoch, run, bounds)."""
-        del workers
         for epoch in self._epochs(epochs if self._bounds else 0):
             yield from ((epoch, run, bounds) for run, bounds in enumerate(self._bounds))
 
@@ -83,7 +82,6 @@ class StreamsJob(FunctionJob):
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """(epoch, stream, item, bounds), until all streams are known to have ended."""
-        del workers
         streams = range(len(self._bounds))
         for epoch in self._epochs(epochs):
             before = self.samples

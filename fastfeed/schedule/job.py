@@ -54,7 +54,6 @@ class ScheduledJob:
         make = self.row_maker()
 
         def make_all(epoch: int, indices: NDArray[np.int64], memory: Any, arrays: list[NDArray[Any]]) -> dict[int, str]:
-            del memory
             outcomes = ((row, make(epoch, index, arrays, row)) for row, index in enumerate(indices.tolist()))
             return {row: reason for row, reason in outcomes if reason is not None}
 
@@ -70,7 +69,6 @@ class ScheduledJob:
 
     def unusable(self, index: int) -> str | None:
         """Why a sample cannot be used whatever its bytes are, or None."""
-        del index
         return None
 
     def has_unusable(self) -> bool:
@@ -90,7 +88,6 @@ class ScheduledJob:
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """(epoch, batch) in the order of opening."""
-        del workers
         return self._cursor.begin(epochs)
 
     def open(self, ring: Ring, slot: Slot, unit: Unit) -> int:

@@ -160,7 +160,6 @@ class _ArraysJob(ScheduledJob):
                 scattered.append((number, column.array))
 
         def make(epoch: int, indices: NDArray[np.int64], memory: Any, arrays: list[NDArray[Any]]) -> dict[int, str]:
-            del epoch
             code = from_files.rows(indices, memory) or from_memory.rows(indices, memory)
             for number, array in scattered:
                 arrays[number][...] = array[indices]
