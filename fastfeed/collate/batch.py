@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native
-from fastfeed.collate.structure import rebuilt
+from fastfeed import _native, tree
 from fastfeed.wire.snapshot import snapshot
 
 if TYPE_CHECKING:
@@ -42,33 +40,22 @@ class BatchMemory:
         self._count, self._ndim = count, ndim
         self._array = np.ndarray
         self._columns: dict[tuple[Any, ...], NDArray[Any]] = {}
-        # By id, the rows that were given out: column and number.
+        # id(row) -> (column, row number, the row itself, kept so that the id stays taken)
         self._rows: dict[int, tuple[NDArray[Any], int, NDArray[Any]]] = {}
 
     def put(self, item: Any, number: int) -> Any:
-        """Return an item as it is now, of which the arrays that go well with those before it are rows of columns.
+        """Return a snapshot of an item; arrays that match the first item's go straight into their row of the batch.
 
         Raises
         ------
         MemoryError
             If there is no memory for a column.
         """
-        return self._put(item, number, ())
 
-    def _put(self, item: Any, number: int, where: tuple[Any, ...]) -> Any:
-        kind = type(item)
-        if kind is self._array:
-            return self._put_array(item, number, where)
-        if isinstance(item, dict):  # collated as one, whatever else it is
-            return {key: self._put(value, number, (*where, key)) for key, value in item.items()}
-        if isinstance(item, type):
-            return item
-        if kind is tuple or (isinstance(item, tuple) and hasattr(item, "_make")):
-            members = [self._put(value, number, (*where, position)) for position, value in enumerate(item)]
-            return item._make(members) if hasattr(item, "_make") else tuple(members)
-        if dataclasses.is_dataclass(item) and all(hasattr(item, field.name) for field in dataclasses.fields(item)):
-            return rebuilt(item, lambda name, value: self._put(value, number, (*where, name)))
-        return snapshot(item)
+        def kept(path: tuple[Any, ...], leaf: Any) -> Any:
+            return self._put_array(leaf, number, path) if type(leaf) is self._array else snapshot(leaf)
+
+        return kept((), item) if type(item) is self._array else tree.mapped_by_path(item, kept)
 
     def _put_array(self, item: NDArray[Any], number: int, where: tuple[Any, ...]) -> NDArray[Any]:
         dtype = item.dtype

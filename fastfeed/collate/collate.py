@@ -8,6 +8,7 @@ from typing import Any
 from fastfeed.collate.batch import BatchMemory
 from fastfeed.collate.structure import collated, described, differ, kind_of
 from fastfeed.errors import ConfigError
+from fastfeed.numeric import as_array
 
 
 def collate(items: Sequence[Any], *, rows: BatchMemory | None = None) -> Any:
@@ -62,8 +63,5 @@ def column_of(values: Sequence[Any], where: str, rows: BatchMemory) -> Any:
             dtype = np.result_type(*(value.dtype for value in values))
         return np.stack(values, out=rows.allocate((len(values), *shape), dtype))
     if kinds == {"number"}:
-        column = np.array(values)
-        integers = all(isinstance(value, int | np.integer | np.bool_) for value in values)
-        # Whole numbers that no integer dtype holds together would lose digits as floats.
-        return column if column.dtype.kind in ("biu" if integers else "biufc") else list(values)
+        return as_array(values)
     return list(values)

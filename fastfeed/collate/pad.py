@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import options
 from fastfeed.collate.batch import BatchMemory
 from fastfeed.collate.collate import column_of
-from fastfeed.collate.structure import REMEDY, collated, is_sequence, item_name, listed, place_name
+from fastfeed.collate.structure import REMEDY, collated, is_paddable, item_name, listed, place_name
 from fastfeed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Pad:
         rows = rows or BatchMemory(0)
 
         def column(values: Sequence[Any], where: str) -> Any:
-            if all(is_sequence(value) for value in values):
+            if all(is_paddable(value) for value in values):
                 return self._rows(values, where, rows.allocate)
             return column_of(values, where, rows)
 

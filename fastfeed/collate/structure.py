@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fastfeed import tree
 from fastfeed.errors import ConfigError
+from fastfeed.numeric import is_number
 
 REMEDY = "make the items alike, pad ragged sequences with collate=ff.pad(...), or pass collate= a function of your own"
 
@@ -16,22 +17,18 @@ def blank(item: Any, sequences: bool) -> Any:
     """Return an item that is collated with this one and says nothing: zeros, in a list None, and [] for `sequences`."""
     import numpy as np
 
-    if isinstance(item, tuple):
-        members = [blank(value, sequences) for value in item]
-        return item._make(members) if hasattr(item, "_make") else tuple(members)
-    if isinstance(item, dict):
-        return {key: blank(value, sequences) for key, value in item.items()}
-    if dataclasses.is_dataclass(item) and not isinstance(item, type):
-        return rebuilt(item, lambda _, value: blank(value, sequences))
-    if sequences and is_sequence(item):
-        return item[:0]
-    kind = kind_of(type(item))
-    if kind == "number":
-        return 0 if isinstance(item, enum.Enum) else type(item)(0)
-    return np.zeros_like(item) if kind == "array" else None
+    def nothing(leaf: Any) -> Any:
+        if sequences and is_paddable(leaf):
+            return leaf[:0]
+        kind = kind_of(type(leaf))
+        if kind == "number":
+            return 0 if isinstance(leaf, enum.Enum) else type(leaf)(0)
+        return np.zeros_like(leaf) if kind == "array" else None
+
+    return tree.mapped(item, nothing)
 
 
-def is_sequence(value: object) -> bool:
+def is_paddable(value: object) -> bool:
     """Whether a value is one that `pad` fills up: a list, a range, a flat array."""
     import numpy as np
 
@@ -39,44 +36,24 @@ def is_sequence(value: object) -> bool:
 
 
 def collated(items: Sequence[Any], where: str, column: Callable[[Sequence[Any], str], Any]) -> Any:
-    """Walk down the structure that all items share; `column` makes a batch of what is below it."""
+    """Walk down the structure that all items share; `column` makes a batch of the leaves at one place."""
     first = items[0]
-    if isinstance(first, tuple):
-        require_same_type(items, where, tuple)
+    if tree.is_leaf(first):
         for number, item in enumerate(items):
-            if len(item) != len(first):
-                raise differ(where, number, f"has {len(item)} members", f"{len(first)}")
-        names = getattr(first, "_fields", range(len(first)))
-        members = [
-            collated(values, f"{where}.{name}" if isinstance(name, str) else f"{where}[{name}]", column)
-            for name, values in zip(names, zip(*items, strict=True), strict=True)
-        ]
-        return type(first)._make(members) if hasattr(first, "_make") else tuple(members)
-    if isinstance(first, dict):
-        require_same_type(items, where, dict)
-        for number, item in enumerate(items):
-            if item.keys() != first.keys():
-                raise differ(where, number, f"has the keys {listed(item)}", listed(first))
-        return {key: collated([item[key] for item in items], f"{where}[{key!r}]", column) for key in first}
-    if dataclasses.is_dataclass(first) and not isinstance(first, type):
-        require_same_type(items, where, type(first))
-        return rebuilt(
-            first, lambda name, _: collated([getattr(item, name) for item in items], f"{where}.{name}", column)
-        )
+            if not tree.is_leaf(item):
+                raise differ(where, number, f"is a {type(item).__name__}", f"a {type(first).__name__}")
+        return column(items, where)
+    _require_same_kind(items, where)
+    keys = tree.keys(first)
     for number, item in enumerate(items):
-        if isinstance(item, tuple | dict) or (dataclasses.is_dataclass(item) and not isinstance(item, type)):
-            raise differ(where, number, f"is a {type(item).__name__}", f"a {type(first).__name__}")
-    return column(items, where)
-
-
-def rebuilt(item: Any, member: Callable[[str, Any], Any]) -> Any:
-    """Return a dataclass like this one, with other members."""
-    # Not by its constructor, which may check or convert the values of one item.
-    cls: Any = type(item)
-    made = object.__new__(cls) if cls.__new__ is object.__new__ else cls.__new__(cls)
-    for field in dataclasses.fields(item):
-        object.__setattr__(made, field.name, member(field.name, getattr(item, field.name)))
-    return made
+        if tree.keys(item) != keys:
+            if isinstance(first, tuple):
+                raise differ(where, number, f"has {len(item)} members", f"{len(first)}")
+            what = "keys" if isinstance(first, dict) else "fields"
+            raise differ(where, number, f"has the {what} {listed(tree.keys(item))}", listed(keys))
+    places = (where + tree.step(first, key) for key in keys)
+    parts = zip(tree.columns(items), places, strict=True)
+    return tree.like(first, [collated(values, place, column) for values, place in parts])
 
 
 def kind_of(kind: type) -> str:
@@ -85,15 +62,21 @@ def kind_of(kind: type) -> str:
 
     if issubclass(kind, np.ndarray):
         return "" if issubclass(kind, np.ma.MaskedArray) else "array"  # stacking would drop the mask
-    return "number" if issubclass(kind, bool | int | float | complex | np.number | np.bool_) else ""
+    return "number" if is_number(kind) else ""
 
 
-def require_same_type(items: Sequence[Any], where: str, kind: type) -> None:
-    """Raise where an item is not of the kind that the first one is, or is another named tuple."""
-    exact = kind not in (tuple, dict) or hasattr(items[0], "_fields") or any(hasattr(item, "_fields") for item in items)
-    for number, item in enumerate(items):
-        if not (type(item) is type(items[0]) if exact else isinstance(item, kind)):
-            raise differ(where, number, f"is {described(item)}", described(items[0]))
+def _require_same_kind(items: Sequence[Any], where: str) -> None:
+    """Raise where an item is no node like the first one: another kind of node, or another class with fields."""
+    first = items[0]
+    if isinstance(first, dict):
+        strays = [not isinstance(item, dict) for item in items]
+    elif isinstance(first, tuple) and not any(hasattr(item, "_fields") for item in items):
+        strays = [not isinstance(item, tuple) for item in items]
+    else:
+        strays = [type(item) is not type(first) for item in items]
+    if True in strays:
+        number = strays.index(True)
+        raise differ(where, number, f"is {described(items[number])}", described(first))
 
 
 def described(value: object) -> str:

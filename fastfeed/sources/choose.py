@@ -10,7 +10,7 @@ from fastfeed import options
 from fastfeed.errors import ConfigError
 from fastfeed.sources.encoded import Bytes, check_encoded
 from fastfeed.sources.files import Files, files_of
-from fastfeed.sources.labels import WHAT_LABELS, is_sequence
+from fastfeed.sources.labels import WHAT_LABELS, can_be_indexed
 from fastfeed.sources.source import WHAT_WORKS, Source
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def as_source(source: object, labels: object = "auto") -> Source:
         return source.with_labels(labels)
     if isinstance(source, str | os.PathLike):
         return files_of(os.fsdecode(source), labels)
-    if not is_sequence(source) or isinstance(source, memoryview):
+    if not can_be_indexed(source) or isinstance(source, memoryview):
         raise ConfigError(_why_not(source))
     items = list(cast("Sequence[Any]", source))
     if not items:

@@ -7,8 +7,9 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import options
+from fastfeed import options, tree
 from fastfeed.errors import ConfigError
+from fastfeed.numeric import as_array, is_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,9 +50,7 @@ class Labels:
         """Return the label of one sample, a dict where there are several columns."""
         if not -self._length <= index < self._length:
             raise IndexError(f"label {index} of {self._length}")
-        if isinstance(self._columns, dict):
-            return {name: column[index] for name, column in self._columns.items()}
-        return self._columns[index]
+        return tree.mapped(self._columns, lambda column: column[index])
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(self._length))
@@ -76,19 +75,14 @@ class Labels:
         import numpy as np
 
         wanted = np.asarray(indices, np.int64)
-        if isinstance(self._columns, dict):
-            return {name: _take(column, wanted) for name, column in self._columns.items()}
-        return _take(self._columns, wanted)
+        return tree.mapped(self._columns, lambda column: _take(column, wanted))
 
     def select(self, indices: NDArray[np.int64] | memoryview | Sequence[int]) -> Labels:
         """Return the labels of some of the samples, as kept for a part of the source."""
         import numpy as np
 
         wanted = np.asarray(indices, np.int64)
-        if isinstance(self._columns, dict):
-            columns: Any = {name: _part(column, wanted) for name, column in self._columns.items()}
-        else:
-            columns = _part(self._columns, wanted)
+        columns = tree.mapped(self._columns, lambda column: _part(column, wanted))
         missing = (row for row, index in enumerate(wanted.tolist()) if index in self.missing)
         return Labels(columns, len(wanted), frozenset(missing))
 
@@ -154,7 +148,7 @@ def make_labels(labels: object, length: int, paths: Sequence[str] | None, root: 
         labels = labels.to_dict()  # type: ignore[attr-defined]
     if isinstance(labels, Mapping):
         return _from_mapping(labels, length, paths, root)
-    if is_sequence(labels):
+    if can_be_indexed(labels):
         return Labels(_column("labels", labels, length, what), length)
     if callable(labels):
         if paths is None:
@@ -170,7 +164,7 @@ def make_labels(labels: object, length: int, paths: Sequence[str] | None, root: 
     raise options.wrong("labels", labels, WHAT_LABELS + remedy)
 
 
-def is_sequence(value: object) -> bool:
+def can_be_indexed(value: object) -> bool:
     """Whether a value has a length and an order; strings and bytes are single values here."""
     if isinstance(value, str | bytes | bytearray | Mapping):
         return False
@@ -188,7 +182,7 @@ def _is_named_series(labels: object) -> bool:
 def _length(value: Any) -> int | None:
     """Return the length of a sequence, None for anything else."""
     try:
-        return len(value) if is_sequence(value) else None
+        return len(value) if can_be_indexed(value) else None
     except TypeError:  # an array of no dimensions
         return None
 
@@ -311,11 +305,8 @@ def _pack(values: list[Any]) -> Any:
     import numpy as np
 
     kinds = set(map(type, values))
-    if all(issubclass(kind, bool | int | float | complex | np.number | np.bool_) for kind in kinds):
-        column = np.array(values)
-        whole = all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds)
-        # Whole numbers that no integer type holds together would lose digits as floats; dates are not numbers.
-        return column if column.dtype.kind in ("biu" if whole else "biufc") else values
+    if all(map(is_number, kinds)):
+        return as_array(values)
     if all(issubclass(kind, np.ndarray) for kind in kinds):
         dtypes = {value.dtype for value in values}
         if len({value.shape for value in values}) == 1 and all(dtype.kind in "biufc" for dtype in dtypes):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from fastfeed import tree
+
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,32 +35,26 @@ def snapshot(value: Any, array: Callable[[Any], Any] | None = None, memo: dict[i
     elif id(value) in memo:
         return memo[id(value)]
     made: Any = value
-    if kind is tuple or (isinstance(value, tuple) and hasattr(value, "_make")):
+    if isinstance(value, tuple):
         if not FIXED.issuperset(map(type, value)):
-            members = [snapshot(member, array, memo) for member in value]
-            made = tuple(members) if kind is tuple else value._make(members)
+            made = tree.like(value, [snapshot(member, array, memo) for member in value])
     elif kind is list:
         made = memo[id(value)] = value.copy()
         if not FIXED.issuperset(map(type, value)):
             made[:] = [snapshot(member, array, memo) for member in value]
-    elif isinstance(value, dict | set | bytearray):
+    elif kind is dict:
         made = memo[id(value)] = value.copy()
-        if isinstance(value, dict) and not FIXED.issuperset(map(type, value.values())):
+        if not FIXED.issuperset(map(type, value.values())):
             for key, member in value.items():
                 made[key] = snapshot(member, array, memo)
     elif (numpy := sys.modules.get("numpy")) is not None and isinstance(value, numpy.ndarray):
         made = array(value) if array is not None and kind is numpy.ndarray else value.copy("K")
-    elif "__dataclass_fields__" in dir(kind) and not isinstance(value, type):
-        made = _dataclass(value, array, memo)
+    elif isinstance(value, (set, bytearray)):
+        made = value.copy() if kind in (set, bytearray) else tree.shallow(value)
+    elif not tree.is_leaf(value, lists=True):
+        made = memo[id(value)] = tree.shallow(value)  # before its members, which may lead back to it
+        for key, member in tree.items(value):
+            if type(member) not in FIXED:
+                tree.put(made, key, snapshot(member, array, memo))
     memo[id(value)] = made
-    return made
-
-
-def _dataclass(value: Any, array: Callable[[Any], Any] | None, memo: dict[int, Any]) -> Any:
-    import copy
-
-    made = memo[id(value)] = copy.copy(value)
-    for name in value.__dataclass_fields__:
-        if hasattr(value, name):
-            object.__setattr__(made, name, snapshot(getattr(value, name), array, memo))
     return made

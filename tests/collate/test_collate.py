@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, is_dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastfeed.collate.batch import BatchMemory
 from fastfeed.collate.collate import collate
 from fastfeed.collate.pad import Pad, pad
+from fastfeed.collate.structure import blank
 from fastfeed.errors import ConfigError
 
 Point = namedtuple("Point", "x y")
@@ -304,6 +305,78 @@ def test_a_dataclass_that_is_a_dict_is_collated_as_a_dict() -> None:
     rows = BatchMemory(2)
     batch = collate([rows.put(Output(np.full(300, k)), k) for k in range(2)], rows=rows)
     assert {key: value[:, 0].tolist() for key, value in batch.items()} == {"logits": [0, 1]}
+    assert type(batch) is Output
+    assert batch.logits is batch["logits"]
+
+
+class Frozen(NamedTuple):
+    image: Any
+    rest: Any
+
+
+@dataclass(frozen=True)
+class Missing:
+    value: Any
+    never: Any = field(init=False)
+
+
+def put_and_collated(items: list[Any]) -> list[Any]:
+    """The batch of items as they are, and of items that were put into rows before."""
+    rows = BatchMemory(len(items))
+    return [collate(items), collate([rows.put(item, number) for number, item in enumerate(items)], rows=rows)]
+
+
+def test_a_nested_mix_keeps_its_kinds() -> None:
+    for batch in put_and_collated([Frozen({"a": (Pair(k, [k]), np.full(300, k))}, ()) for k in range(3)]):
+        assert type(batch) is Frozen
+        assert type(batch.rest) is tuple
+        pair, images = batch.image["a"]
+        assert type(pair) is Pair
+        same(pair.image, np.arange(3))
+        assert pair.text == [[0], [1], [2]]
+        same(images[:, 0], np.arange(3))
+
+
+class Keyed(dict):
+    pass
+
+
+class Couple(tuple):
+    pass
+
+
+def test_a_batch_is_of_the_class_that_its_items_are_of() -> None:
+    for batch in put_and_collated([OrderedDict(a=k, b=Keyed(c=Couple((k, "x")))) for k in range(2)]):
+        assert (type(batch), type(batch["b"]), type(batch["b"]["c"])) == (OrderedDict, Keyed, Couple)
+        same(batch["a"], np.arange(2))
+        same(batch["b"]["c"][0], np.arange(2))
+    for batch in put_and_collated([defaultdict(list, a=k) for k in range(2)]):
+        assert (type(batch), batch.default_factory) == (defaultdict, list)
+
+
+def test_fields_that_no_item_has_set_are_left_out() -> None:
+    for batch in put_and_collated([Missing(1), Missing(2)]):
+        assert type(batch) is Missing
+        same(batch.value, np.array([1, 2]))
+        assert not hasattr(batch, "never")
+    assert vars(blank(Missing(1.5), sequences=False)) == {"value": 0.0}
+    full = Missing(2)
+    object.__setattr__(full, "never", 3)
+    with pytest.raises(
+        ConfigError, match=r"item 1 has the fields never, value, item 0 has value: make the items alike"
+    ):
+        collate([Missing(1), full])
+
+
+def test_a_blank_has_the_structure_and_says_nothing() -> None:
+    item = {"a": Frozen(np.ones(2), (3, "x")), "b": Pair(2.5, [1]), "c": None}
+    made = blank(item, sequences=False)
+    same(made["a"].image, np.zeros(2))
+    assert made["a"].rest == (0, None)
+    assert made["b"] == Pair(0.0, None)
+    assert made["c"] is None
+    assert blank({"a": [1, 2], "b": np.ones(3)}, sequences=True)["a"] == []
+    assert len(blank({"a": [1, 2], "b": np.ones(3)}, sequences=True)["b"]) == 0
 
 
 RAGGED = [[1, 2, 3], [4], [], [5, 6]]

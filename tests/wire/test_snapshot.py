@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import threading
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,34 @@ from fastfeed.wire.snapshot import snapshot
 @dataclasses.dataclass(frozen=True, slots=True)
 class Frozen:
     values: list[int]
+
+
+class Pair(tuple):
+    pass
+
+
+class Keyed(dict):
+    pass
+
+
+class Rows(list):
+    pass
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unset:
+    kind: ClassVar[str] = "unset"
+    values: Any
+    never: Any = dataclasses.field(init=False)
+
+
+Named = collections.namedtuple("Named", "values label")
+
+
+@dataclasses.dataclass
+class Holder:
+    values: Any
+    missing: Any = dataclasses.field(init=False)
 
 
 def test_arrays_and_containers_are_copied_all_the_way_down() -> None:
@@ -55,3 +84,64 @@ def test_kinds_and_orders_of_arrays_stay() -> None:
         assert made.flags.f_contiguous == array.flags.f_contiguous
         assert repr(made) == repr(array)
     assert snapshot([np.ones(2)], lambda array: array * 2)[0].tolist() == [2, 2]
+
+
+def changed(value: Any, array: np.ndarray) -> Any:
+    """A snapshot of value, after the array within value has changed."""
+    array[:] = 0
+    made = snapshot(value)
+    array[:] = 9
+    return made
+
+
+def test_the_kind_of_every_container_stays() -> None:
+    array = np.zeros(2)
+    assert changed(Named(array, "a"), array).values.tolist() == [0, 0]
+    assert type(snapshot(Named(array, "a"))) is Named
+    made = changed(collections.defaultdict(list, a=array), array)
+    assert (type(made), made.default_factory, made["a"].tolist()) == (collections.defaultdict, list, [0, 0])
+    made = changed(Holder({"a": (array,)}), array)
+    assert type(made) is Holder
+    assert made.values["a"][0].tolist() == [0, 0]
+    assert not hasattr(made, "missing")
+
+
+def test_containers_of_other_classes_are_looked_into_and_keep_their_class() -> None:
+    array = np.zeros(2)
+    for value in (Pair([array]), Rows([array]), Keyed({0: array})):
+        made = changed(value, array)
+        assert type(made) is type(value)
+        assert made[0].tolist() == [0, 0]
+    keyed = Keyed()
+    keyed.unit = "mm"
+    assert snapshot(keyed).unit == "mm"
+
+
+def test_class_variables_and_fields_never_set_are_no_members() -> None:
+    array = np.zeros(2)
+    made = changed(Unset(array), array)
+    assert type(made) is Unset
+    assert made.values.tolist() == [0, 0]
+    assert not hasattr(made, "never")
+
+
+def test_attributes_that_are_no_fields_stay() -> None:
+    holder = Holder(np.zeros(2))
+    holder.unit = "mm"
+    assert snapshot(holder).unit == "mm"
+
+
+def test_a_loop_through_every_container_is_closed_again() -> None:
+    for loop in ([], {}, Holder(None)):
+        inner = (np.zeros(2), loop)
+        if isinstance(loop, list):
+            loop.append(inner)
+        elif isinstance(loop, dict):
+            loop["a"] = inner
+        else:
+            loop.values = inner
+        made = snapshot(loop)
+        again = made[0] if isinstance(made, list) else made["a"] if isinstance(made, dict) else made.values
+        assert made is not loop
+        assert again[1] is made
+        assert again[0] is not inner[0]
