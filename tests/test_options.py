@@ -56,6 +56,7 @@ WRONG: dict[str, dict[str, Any]] = {
         "orient": 1,
         "max_pixels": 0,
         "max_bytes": 0.5,
+        "max_scans": 0,
         **ENGINE,
     },
     "arrays": {"batch_size": 0, "shuffle": 1, "seed": 1.5, "drop_last": 1, "shard": 3, "with_index": 1, **ENGINE},

@@ -13,7 +13,14 @@ from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
-from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, compile_plan
+from fastfeed.image.plan import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    DEFAULT_MAX_SCANS,
+    Compiled,
+    Limits,
+    compile_plan,
+)
 from fastfeed.image.transforms import Size
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
@@ -24,7 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_ITEM_BYTES = {"uint8": 1, "float16": 2, "float32": 4}
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
 _MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
 
@@ -48,6 +54,7 @@ def images(
     orient: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    max_scans: int = DEFAULT_MAX_SCANS,
     num_workers: int | None = None,
     ordered: bool = True,
     prefetch: int | None = None,
@@ -88,8 +95,8 @@ def images(
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
         Turn images upright by their EXIF orientation.
-    max_pixels, max_bytes : int
-        Larger frames and files are bad samples.
+    max_pixels, max_bytes, max_scans : int
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
@@ -121,12 +128,11 @@ def images(
     for name, value in (("with_index", with_index), ("exact", exact), ("orient", orient)):
         options.flag(name, value)
     seed = options.seed(seed)
-    compiled = compile_plan(
-        size, transforms, dtype, layout, exact=exact, orient=orient, max_pixels=max_pixels, max_bytes=max_bytes
-    )
+    limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
+    compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
-    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, max_pixels, orient), engine)
+    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index), engine)
 
 
 class _ImageJob(ScheduledJob):
@@ -141,12 +147,10 @@ class _ImageJob(ScheduledJob):
         schedule: Schedule,
         on_error: str,
         with_index: bool,
-        max_pixels: int,
-        orient: bool,
     ) -> None:
         height, width = compiled.out_h, compiled.out_w
         self._row_shape = (height, width, 3) if compiled.layout == "NHWC" else (3, height, width)
-        super().__init__(schedule, height * width * 3 * _ITEM_BYTES[compiled.dtype], on_error)
+        super().__init__(schedule, compiled.row_bytes, on_error)
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
@@ -157,8 +161,8 @@ class _ImageJob(ScheduledJob):
             "plan": compiled.plan,
             "store": compiled.finish_plan,
             "seed": schedule.seed,
-            "max_pixels": max_pixels,
-            "orient": orient,
+            "max_pixels": compiled.limits.max_pixels,
+            "orient": compiled.orient,
             "sys_path": list(sys.path),
             "call_shape": (height, width, 3),
             "calls": None,
@@ -197,6 +201,9 @@ class _ImageJob(ScheduledJob):
             return None
 
         return make
+
+    def sample_name(self, index: int) -> str:
+        return self._source.name(index)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         if reason.startswith(TRANSFORM):  # the file is not to blame

@@ -30,6 +30,25 @@ LAYOUTS = {"NHWC": 0, "NCHW": 1}
 Callables = tuple[Callable[[Any], Any], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is refused of one file: `max_pixels` of the frame, `max_scans` of a progressive JPEG, `max_bytes` encoded.
+
+    Raises
+    ------
+    ConfigError
+        A limit that cannot work.
+    """
+
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_scans: int = DEFAULT_MAX_SCANS
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+    def __post_init__(self) -> None:
+        for name, most in (("max_pixels", 2**53), ("max_scans", 2**31 - 1), ("max_bytes", 2**53)):
+            object.__setattr__(self, name, options.limit(name, getattr(self, name), most))
+
+
 @dataclass(frozen=True)
 class Compiled:
     """What a worker needs to turn an image into a row of a batch.
@@ -46,6 +65,10 @@ class Compiled:
         Python transforms, in order; each takes and returns uint8 of shape (out_h, out_w, 3).
     finish_plan : bytes or None
         The plan that stores what the callables return; None where there are none.
+    limits : Limits
+        For one file.
+    orient : bool
+        Images are turned upright first.
     """
 
     plan: bytes
@@ -55,6 +78,13 @@ class Compiled:
     layout: str
     callables: Callables = ()
     finish_plan: bytes | None = None
+    limits: Limits = Limits()
+    orient: bool = False
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a stored row."""
+        return _native.plan_row_bytes(self.finish_plan or self.plan)
 
 
 def compile_plan(
@@ -65,9 +95,7 @@ def compile_plan(
     *,
     exact: bool = False,
     orient: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    max_scans: int = DEFAULT_MAX_SCANS,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    limits: Limits | None = None,
 ) -> Compiled:
     """Check the transforms as a chain and pack them for the kernel.
 
@@ -85,8 +113,8 @@ def compile_plan(
         Never decode a JPEG at a reduced scale.
     orient : bool
         Turn images upright by their EXIF orientation first.
-    max_pixels, max_scans, max_bytes : int
-        Limits for one file: pixels of the frame, scans of a progressive JPEG, encoded bytes.
+    limits : Limits, optional
+        For one file.
 
     Returns
     -------
@@ -99,9 +127,7 @@ def compile_plan(
     """
     stored = options.one_of("dtype", _dtype_name(dtype), DTYPES)
     options.one_of("layout", layout, LAYOUTS)
-    scans = options.limit("max_scans", max_scans, 2**31 - 1)
-    pixels = options.limit("max_pixels", max_pixels, 2**53)
-    size_limit = options.limit("max_bytes", max_bytes, 2**53)
+    limits = limits or Limits()
     natives, callables, normalize = _sorted_out(size, transforms)
     out_h, out_w = _final_size(natives)
     ops = [op for op in (native._op() for native in natives) if op is not None]
@@ -113,15 +139,14 @@ def compile_plan(
     scale, bias = _store_as(stored, normalize)
 
     def pack(ops: list[Op], dtype: str, layout: str, scale: Sequence[float], bias: Sequence[float]) -> bytes:
+        bounds = limits.max_scans, limits.max_pixels, limits.max_bytes
         kind, order = DTYPES[dtype], LAYOUTS[layout]
-        return _native.pack_plan(
-            ops, out_h, out_w, kind, order, bool(exact), bool(orient), scans, pixels, size_limit, scale, bias
-        )
+        return _native.pack_plan(ops, out_h, out_w, kind, order, bool(exact), bool(orient), *bounds, scale, bias)
 
-    if not callables:
-        return Compiled(pack(ops, stored, layout, scale, bias), out_h, out_w, stored, layout)
-    first = pack(ops, "uint8", "NHWC", (1.0,) * 3, (0.0,) * 3)
-    return Compiled(first, out_h, out_w, stored, layout, callables, pack([], stored, layout, scale, bias))
+    plan, finish_plan = pack(ops, stored, layout, scale, bias), None
+    if callables:
+        plan, finish_plan = pack(ops, "uint8", "NHWC", (1.0,) * 3, (0.0,) * 3), pack([], stored, layout, scale, bias)
+    return Compiled(plan, out_h, out_w, stored, layout, callables, finish_plan, limits, bool(orient))
 
 
 def _dtype_name(dtype: object) -> object:

@@ -63,6 +63,10 @@ class ScheduledJob:
         """Why a row failed in a worker."""
         return ring.native.reason(slot.number, row)
 
+    def sample_name(self, index: int) -> str:
+        """What messages call a sample."""
+        return f"sample {index}"
+
     def sample_error(self, index: int, reason: str) -> SampleError:
         """The error for one sample."""
         raise NotImplementedError
@@ -114,7 +118,7 @@ class ScheduledJob:
 
     def name(self, slot: Slot, row: int) -> str:
         """The path of a row's file."""
-        return self.sample_error(slot.index[min(row, slot.rows - 1)], "").path
+        return self.sample_name(slot.index[min(row, slot.rows - 1)])
 
     def prepare(self, ring: Ring, slot: Slot) -> None:
         """Make the arrays of a batch that is not complete yet.

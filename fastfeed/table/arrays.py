@@ -185,7 +185,7 @@ class _ArraysJob(ScheduledJob):
         return False
 
     def sample_error(self, index: int, reason: str) -> SampleError:
-        return SampleError(f"sample {index}", index, reason, remedy="mend the file, and make a new feed")
+        return SampleError(self.sample_name(index), index, reason, remedy="mend the file, and make a new feed")
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         if self._keys is not None:

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 import fastfeed as ff
 from fastfeed import _native
 from fastfeed.image import plan, transforms
-from fastfeed.image.plan import compile_plan
+from fastfeed.image.plan import Limits, compile_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIL_FILTERS = {
@@ -173,15 +173,26 @@ def test_a_chain_that_cannot_work_says_what_to_change(size: Any, chain: Any, dty
     ("options", "words"),
     [
         ({"layout": "CHW"}, r"layout='CHW'.*'NHWC', 'NCHW'"),
+        ({"layout": None}, r"layout=None"),
+    ],
+)
+def test_a_wrong_layout_names_itself(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ff.ConfigError, match=words):
+        compile_plan(8, [], **options)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
         ({"max_pixels": 0}, r"max_pixels=0.*whole number from 1"),
         ({"max_pixels": 1.5}, r"max_pixels=1\.5"),
         ({"max_scans": 2**31}, r"max_scans=2147483648"),
         ({"max_bytes": "1G"}, r"max_bytes='1G'"),
     ],
 )
-def test_a_wrong_limit_or_layout_names_itself(options: dict[str, Any], words: str) -> None:
+def test_a_wrong_limit_names_itself(limits: dict[str, Any], words: str) -> None:
     with pytest.raises(ff.ConfigError, match=words):
-        compile_plan(8, [], **options)
+        Limits(**limits)
 
 
 def test_sixteen_native_transforms_fit() -> None:
@@ -227,9 +238,7 @@ def test_the_packed_plan_holds_every_field() -> None:
         "NCHW",
         exact=True,
         orient=True,
-        max_pixels=10**10,
-        max_scans=7,
-        max_bytes=10**12,
+        limits=Limits(max_pixels=10**10, max_scans=7, max_bytes=10**12),
     )
     have = struct.unpack("=8i2q6f" + 16 * "8i16f", compiled.plan)
     head, ops = have[:16], [(have[k], have[k + 1 : k + 8], have[k + 8 : k + 24]) for k in range(16, len(have), 24)]
