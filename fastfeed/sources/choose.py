@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastfeed import options
 from fastfeed.errors import ConfigError
-from fastfeed.sources.encoded import Bytes, check_encoded
-from fastfeed.sources.files import Files, files_of
+from fastfeed.sources.encoded import encoded_images
+from fastfeed.sources.files import Files, files_listed, files_of
 from fastfeed.sources.labels import WHAT_LABELS, can_be_indexed
 from fastfeed.sources.source import WHAT_WORKS, Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-_LONGEST_PATH = 4096  # PATH_MAX
 
 
 def files(source: object, *, labels: object = "auto") -> Files:
@@ -36,7 +33,7 @@ def files(source: object, *, labels: object = "auto") -> Files:
         - None: no labels.
         - a mapping, or a pandas Series indexed by strings: looked up by the path as given, then by the path below the
           folder (of a glob: below the part without wildcards), then by the file name, then by the file name without
-          its suffix.  What ``on_error`` means for files that it lacks is said in `Labels`.
+          its suffix.  `Labels` says what ``on_error`` means for files that it lacks.
         - a sequence, one label per file, in the order of ``paths``; or a dict of such sequences.
         - a callable, called with each path as it stands in ``paths``.
 
@@ -57,7 +54,7 @@ def files(source: object, *, labels: object = "auto") -> Files:
 
 
 def as_source(source: object, labels: object = "auto") -> Source:
-    """Make a source of what a front door was given; `files` says what that can be, and encoded images can be, too.
+    """Make a source of what a front door was given: what `files` takes, or a sequence of encoded images.
 
     Raises
     ------
@@ -75,21 +72,9 @@ def as_source(source: object, labels: object = "auto") -> Source:
     items = list(cast("Sequence[Any]", source))
     if not items:
         raise ConfigError(f"the source is an empty {type(source).__name__}; {WHAT_WORKS}")
-    kinds = set(map(type, items))
-    if all(issubclass(kind, str | os.PathLike) for kind in kinds):
-        paths = items if kinds == {str} else [str(os.fsdecode(item)) for item in items]
-        for index, path in enumerate(paths):
-            if not path or "\0" in path:
-                raise ConfigError(f"sample {index} of the source is {path!r}, which is no path; mend or remove it")
-        return Files(paths, None).with_labels(labels)
-    if kinds != {bytes}:
-        check_encoded(items)
-    elif len(items[0]) < _LONGEST_PATH and os.path.isfile(items[0]):
-        raise ConfigError(
-            f"sample 0 of the source is {items[0]!r}, the path of a file, and bytes are taken for encoded images: "
-            f"pass paths as str, [os.fsdecode(path) for path in paths]"
-        )
-    return Bytes(items, None).with_labels(labels)
+    if all(issubclass(kind, str | os.PathLike) for kind in set(map(type, items))):
+        return files_listed(items, labels)
+    return encoded_images(items, labels)
 
 
 def _why_not(source: object) -> str:

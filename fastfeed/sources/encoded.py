@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_LONGEST_PATH = 4096  # PATH_MAX
+
+
 class Bytes(Source):
     """Encoded images in memory.  They are kept as they are, and copied once into the table that workers read."""
 
-    kind = 1
+    kind = 1  # FF_TABLE_BYTES
 
     def __init__(self, items: Sequence[Any], labels: Labels | None) -> None:
         super().__init__(labels, None)
@@ -56,7 +59,19 @@ class Bytes(Source):
         return type(self)([self._items[index] for index in indices], labels)
 
 
-def check_encoded(items: list[Any]) -> None:
+def encoded_images(items: list[Any], labels: object) -> Bytes:
+    """Return these encoded images, in this order."""
+    if set(map(type, items)) != {bytes}:
+        _check(items)
+    elif len(items[0]) < _LONGEST_PATH and os.path.isfile(items[0]):
+        raise ConfigError(
+            f"sample 0 of the source is {items[0]!r}, the path of a file, and bytes are taken for encoded images: "
+            f"pass paths as str, [os.fsdecode(path) for path in paths]"
+        )
+    return Bytes(items, None).with_labels(labels)
+
+
+def _check(items: list[Any]) -> None:
     """Refuse samples that are not each one encoded image in a contiguous run of bytes."""
     paths = [isinstance(item, str | os.PathLike) for item in items]
     if any(paths):

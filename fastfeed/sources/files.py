@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fastfeed.errors import ConfigError
 from fastfeed.sources.labels import Labels, class_labels, make_labels
@@ -29,7 +29,7 @@ class Files(Source):
         Names of the class folders; a label is a position in it.
     """
 
-    kind = 0
+    kind = 0  # FF_TABLE_PATHS
 
     def __init__(
         self,
@@ -81,6 +81,16 @@ class Files(Source):
         labels = None if self.labels is None else self.labels.select(memoryview(indices))
         paths = [self.paths[index] for index in indices]
         return type(self)(paths, labels, self.classes, root=self._root, folder=self._folder)
+
+
+def files_listed(items: Sequence[str | os.PathLike[str]], labels: object) -> Files:
+    """Return these files, in this order."""
+    plain = set(map(type, items)) == {str}
+    paths: Sequence[Any] = items if plain else [str(os.fsdecode(item)) for item in items]
+    for index, path in enumerate(paths):
+        if not path or "\0" in path:
+            raise ConfigError(f"sample {index} of the source is {path!r}, which is no path; mend or remove it")
+    return Files(paths, None).with_labels(labels)
 
 
 def files_of(text: str, labels: object) -> Files:

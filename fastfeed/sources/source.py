@@ -1,9 +1,7 @@
-"""Sources: the samples a feed is made from, and the table by which workers find them.
+"""The samples a feed is made from, by index, as the consumer knows them and as workers find them.
 
-    table   u64 count | u64 kind | u64 offsets[count + 1] | blob        (native byte order)
-
-Sample i is bytes offsets[i] .. offsets[i + 1] of the blob: a NUL-terminated absolute path (kind 0), or an encoded image
-(kind 1).  The table lies in a sealed memfd, so it costs its memory once, however many feeds and workers read it.
+Workers know a source by its table alone, a read-only mapping that csrc/source/table.h describes.  It lies in a sealed
+memfd, so it costs its memory once, however many feeds and workers read it.
 """
 
 from __future__ import annotations
@@ -39,6 +37,8 @@ class Source:
     """
 
     kind: ClassVar[int]
+    """What the table's entries are: a value of the enum ff_table_kind."""
+
     labels: Labels | None
     classes: list[str] | None
 
@@ -93,10 +93,16 @@ class Source:
         return self._part(order[:first]), self._part(order[first:])
 
     def table_fd(self) -> int:
-        """Return a descriptor of the table, made on the first call; it stays the source's and closes with it."""
+        """Return a descriptor of the table, made on the first call; it stays the source's and closes with it.
+
+        Raises
+        ------
+        RingMemoryError
+            Encoded images that do not fit into memory a second time.
+        """
         with _TABLE_LOCK:
             if self._fd is None:
-                self._fd = self.write_table()
+                self._fd = self._write_table()
                 self._closer = weakref.finalize(self, os.close, self._fd)
             return self._fd
 
@@ -107,19 +113,8 @@ class Source:
                 self._closer()
             self._fd = self._closer = None
 
-    def write_table(self) -> int:
-        """Write the table into a memfd of its own and seal it.
-
-        Returns
-        -------
-        int
-            Its descriptor, closed on exec; the caller's to close.
-
-        Raises
-        ------
-        RingMemoryError
-            Encoded images that do not fit into memory a second time.
-        """
+    def _write_table(self) -> int:
+        """Write the table into a memfd of its own, seal it, and return its descriptor, which is closed on exec."""
         n = len(self)
         fd = os.memfd_create("fastfeed-source", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -127,7 +122,7 @@ class Source:
             at = 0
             # The file object gathers small entries and goes on after short writes; one entry at a time is in memory.
             with os.fdopen(fd, "wb", buffering=1 << 20, closefd=False) as file:
-                file.seek(16 + 8 * (n + 1))
+                file.seek(8 * (2 + n + 1))  # behind count, kind and the offsets
                 for index, entry in enumerate(self._entries(), 1):
                     file.write(entry)
                     at += len(entry)
@@ -142,7 +137,7 @@ class Source:
         return fd
 
     def _entries(self) -> Iterator[bytes | memoryview]:
-        """Yield each sample's bytes in the blob."""
+        """Yield each sample's entry, as its kind of table has it."""
         raise NotImplementedError
 
     def _part(self, indices: array[int]) -> Self:

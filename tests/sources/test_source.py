@@ -671,17 +671,15 @@ def test_a_large_table_is_complete(here: Path) -> None:
 
 
 def test_the_table_is_sealed_and_closes_on_exec() -> None:
-    fd = files(["/a.jpg"]).write_table()
-    try:
-        seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
-        assert seals == fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-        assert not os.get_inheritable(fd)
-        with pytest.raises(PermissionError):
-            os.pwrite(fd, b"x", 0)
-        with pytest.raises(PermissionError):
-            os.ftruncate(fd, 0)
-    finally:
-        os.close(fd)
+    found = files(["/a.jpg"])
+    fd = found.table_fd()
+    seals = fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    assert seals == fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    assert not os.get_inheritable(fd)
+    with pytest.raises(PermissionError):
+        os.pwrite(fd, b"x", 0)
+    with pytest.raises(PermissionError):
+        os.ftruncate(fd, 0)
 
 
 def test_the_table_is_made_once_and_goes_with_the_source() -> None:
