@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import fastfeed as ff
 from fastfeed.machine import available_cpus
 from fastfeed.tools.bench import compare, photos, report
-from fastfeed.tools.bench.peers import Work
+from fastfeed.tools.bench.peers import Workload
 from fastfeed.tools.bench.side import Side, close_all, interleave, start_all
 
 MANY_WORKERS = 32
@@ -76,13 +76,13 @@ def main() -> None:
 def rates(paths: list[str], options: argparse.Namespace) -> list[Row]:
     """W1 and W2 over the floor, and 1 -> N: all sides in one run."""
     listed = paths * -(-compare.ENOUGH_FILES // len(paths))
-    whole = Work(listed, workers=options.workers)
+    whole = Workload(listed, workers=options.workers)
     crop, one = replace(whole, crop=True), replace(whole, workers=1)
     made: list[Side] = []
     with contextlib.ExitStack() as stack:
         stack.callback(close_all, made)
 
-        def side(name: str, label: str, work: Work, python: str = sys.executable) -> Side:
+        def side(name: str, label: str, work: Workload, python: str = sys.executable) -> Side:
             made.append(Side(name, label, work, python=python))
             return made[-1]
 
@@ -156,7 +156,7 @@ def large(paths: list[str], options: argparse.Namespace) -> list[Row]:
     made = [str(path) for path in photos.photographs(photos.large_recipes(), name="large")]
     rows = []
     for label, files in (("2 MB", made[0::2]), ("4 MB", made[1::2])):
-        work = Work(files * 256, workers=options.workers, batch_size=16)
+        work = Workload(files * 256, workers=options.workers, batch_size=16)
         sides = [Side("floor", "full decode", work), Side("feed", "feed", work)]
         try:
             ready = start_all(sides)
@@ -182,7 +182,7 @@ def large(paths: list[str], options: argparse.Namespace) -> list[Row]:
 def first_batch(paths: list[str], options: argparse.Namespace) -> list[Row]:
     """Construction to first batch, with as many workers as processors and with many more."""
     listed = paths * -(-compare.ENOUGH_FILES // len(paths))
-    work = Work(listed, workers=options.workers)
+    work = Workload(listed, workers=options.workers)
     many = replace(work, workers=MANY_WORKERS)
     asked = {
         "one": ("feed", replace(work, workers=1)),

@@ -213,7 +213,8 @@ def _worker(advice: list[str]) -> dict[str, Value]:
     """Start a feed of one worker on one tiny image, and take its only batch."""
     try:
         psutil: Any = importlib.import_module("psutil")
-        images: Any = importlib.import_module("fastfeed.image.images").images
+        from fastfeed.image.images import images
+
         before = {child.pid for child in psutil.Process().children()}
         began = time.perf_counter()
         with images([tiny_jpeg()], 8, labels=None, batch_size=1, num_workers=1) as feed:

@@ -177,7 +177,7 @@ NO_TABLE = doctor.tiny_jpeg().replace(b"\x01\x01\x11\x00", b"\x01\x01\x11\x03") 
 def test_the_floor_names_the_file_that_it_cannot_decode(folder: Path, content: bytes) -> None:
     (folder / "sub" / "c").write_bytes(content)
     files, _ = compare.jpeg_files(str(folder))
-    side = Side("floor", "floor", peers.Work(files, batch_size=2, workers=2))
+    side = Side("floor", "floor", peers.Workload(files, batch_size=2, workers=2))
     try:
         side.load()
         with pytest.raises(SideError, match=r"sub/c: .*; remove it, or measure other files"):
@@ -188,7 +188,7 @@ def test_the_floor_names_the_file_that_it_cannot_decode(folder: Path, content: b
 
 
 def test_a_side_that_fails_keeps_its_last_words_and_stops_no_other(folder: Path) -> None:
-    work = peers.Work([str(folder / "notes.jpg")] * 4, batch_size=2)
+    work = peers.Workload([str(folder / "notes.jpg")] * 4, batch_size=2)
     side = Side("generator", "reads no image", work)
     try:
         assert start_all([side]) == []
@@ -201,7 +201,7 @@ def test_a_side_that_fails_keeps_its_last_words_and_stops_no_other(folder: Path)
 
 
 def test_an_interpreter_that_cannot_run_a_side_is_a_failure_of_that_side(folder: Path) -> None:
-    side = Side("generator", "no interpreter", peers.Work([str(folder / "a.jpg")]), python="/bin/false")
+    side = Side("generator", "no interpreter", peers.Workload([str(folder / "a.jpg")]), python="/bin/false")
     assert start_all([side]) == []
     assert side.timed.failure == "ended with status 1"
     side.close()
@@ -209,7 +209,7 @@ def test_an_interpreter_that_cannot_run_a_side_is_a_failure_of_that_side(folder:
 
 def test_peers_make_normalised_images(folder: Path) -> None:
     pytest.importorskip("PIL")
-    work = peers.Work([str(folder / "a.jpg")], size=12, batch_size=2)
+    work = peers.Workload([str(folder / "a.jpg")], size=12, batch_size=2)
     image = peers.prepare(work.paths[0], work)
     assert image.shape == (12, 12, 3)
     assert image.dtype == "float32"

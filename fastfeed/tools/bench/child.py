@@ -33,10 +33,10 @@ _WAITED_S = 0.001
 _MOST_READY = 64
 
 
-class Peer:
+class PeerSide:
     """A generator, a pool or a DataLoader, by the name of its function in peers."""
 
-    def __init__(self, name: str, work: peers.Work) -> None:
+    def __init__(self, name: str, work: peers.Workload) -> None:
         self._work = work
         self._make = getattr(peers, name)
         # A loader hands out its workers' batches in turn, so they come in bursts of one from each worker.
@@ -62,12 +62,12 @@ class Peer:
         return [float(peers.prepare(path, work, chance=False).mean()) for path in work.paths[: work.batch_size]]
 
 
-class Feed:
+class FeedSide:
     """The feed under test."""
 
     burst = 1
 
-    def __init__(self, work: peers.Work) -> None:
+    def __init__(self, work: peers.Workload) -> None:
         self._work = work
         self._fastfeed: Any = importlib.import_module("fastfeed")
         importlib.import_module("fastfeed.image.images")
@@ -132,14 +132,14 @@ def main() -> None:
     orders = (json.loads(line) for line in sys.stdin)
     asked = next(orders)
     name = asked.pop("side")
-    work = peers.Work(**asked)
+    work = peers.Workload(**asked)
     if name == "floor":
         _run_floor(work, orders, answers)
     else:
-        _run(Feed(work) if name == "feed" else Peer(name, work), work, orders, answers)
+        _run(FeedSide(work) if name == "feed" else PeerSide(name, work), work, orders, answers)
 
 
-def _run(side: Feed | Peer, work: peers.Work, orders: Iterator[dict[str, Any]], answers: TextIO) -> None:
+def _run(side: FeedSide | PeerSide, work: peers.Workload, orders: Iterator[dict[str, Any]], answers: TextIO) -> None:
     _answer(answers, loaded=_pil_name())
     batches: Iterator[Any] = iter(())
     for order in orders:
@@ -160,14 +160,14 @@ def _run(side: Feed | Peer, work: peers.Work, orders: Iterator[dict[str, Any]], 
             _answer(answers, images=count * work.batch_size, seconds=taken)
         elif order["do"] == "check":
             _answer(answers, means=side.check())
-        elif order["do"] == "verdict" and isinstance(side, Feed):
+        elif order["do"] == "verdict" and isinstance(side, FeedSide):
             _answer(answers, **side.verdict(order["seconds"]))
     close = getattr(batches, "close", None)
     if close is not None:
         close()
 
 
-def _run_floor(work: peers.Work, orders: Iterator[dict[str, Any]], answers: TextIO) -> None:
+def _run_floor(work: peers.Workload, orders: Iterator[dict[str, Any]], answers: TextIO) -> None:
     bottom = floor.Floor(work.paths, work.workers)
     _answer(answers, loaded="")
     for order in orders:

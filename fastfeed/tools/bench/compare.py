@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.errors import ConfigError
-from fastfeed.tools.bench.peers import Work
+from fastfeed.tools.bench.peers import Workload
 from fastfeed.tools.bench.side import Side, SideError, Timed, close_all, interleave, start_all
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _make_sides(paths: list[str], options: Options, result: Comparison, sides: l
     """Start the processes of all sides that can be: they import what they need at the same time."""
 
     def side(name: str, label: str, workers: int, python: str = sys.executable) -> Timed:
-        work = Work(paths, options.size, options.batch_size, workers, options.crop)
+        work = Workload(paths, options.size, options.batch_size, workers, options.crop)
         sides.append(Side(name, label, work, python=python))
         return sides[-1].timed
 

@@ -30,7 +30,7 @@ _BIAS = np.array([-mean / std for mean, std in zip(MEAN, STD, strict=True)], dty
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What every side does with the files."""
 
     paths: list[str] = field(repr=False)
@@ -41,7 +41,7 @@ class Work:
     """A random resized crop in place of the whole frame."""
 
 
-def prepare(path: str, work: Work, *, chance: bool = True) -> NDArray[np.float32]:
+def prepare(path: str, work: Workload, *, chance: bool = True) -> NDArray[np.float32]:
     """Read one file into a normalised image, float32, size x size x 3; without chance, neither cropped nor flipped."""
     image_module = importlib.import_module("PIL.Image")
     with image_module.open(path) as image:
@@ -67,20 +67,20 @@ def random_box(size: tuple[int, int]) -> tuple[int, int, int, int]:
     return 0, 0, width, height
 
 
-def generator(work: Work) -> Iterator[Any]:
+def generator(work: Workload) -> Iterator[Any]:
     """Yield batches made one image after the other in this process."""
     for names in _batches(work):
         yield np.stack([prepare(path, work) for path in names])
 
 
-def pool(work: Work) -> Iterator[Any]:
+def pool(work: Workload) -> Iterator[Any]:
     """Yield batches whose images come from multiprocessing.Pool.map."""
     with multiprocessing.Pool(work.workers) as workers:
         for names in _batches(work):
             yield np.stack(workers.map(partial(prepare, work=work), names))
 
 
-def dataloader(work: Work) -> Iterator[Any]:
+def dataloader(work: Workload) -> Iterator[Any]:
     """Yield batches of PyTorch's DataLoader, with its workers kept between epochs."""
     torch_data = importlib.import_module("torch.utils.data")
     loader = torch_data.DataLoader(
@@ -95,7 +95,7 @@ def dataloader(work: Work) -> Iterator[Any]:
         yield from loader
 
 
-def parked(name: str, work: Work) -> int:
+def parked(name: str, work: Workload) -> int:
     """Count the batches that a side may have ready when nobody has asked for a while."""
     return {"generator": 0, "pool": 0, "dataloader": 2 * work.workers}[name]
 
@@ -103,7 +103,7 @@ def parked(name: str, work: Work) -> int:
 class _Dataset:
     """A map-style dataset; PyTorch asks no more of one than these two methods."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         self.work = work
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class _Dataset:
         return prepare(self.work.paths[index], self.work)
 
 
-def _batches(work: Work) -> Iterator[list[str]]:
+def _batches(work: Workload) -> Iterator[list[str]]:
     names = list(work.paths)
     while True:
         random.shuffle(names)

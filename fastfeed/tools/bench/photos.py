@@ -435,7 +435,7 @@ def _subsample(plane: Plane, sampling: str) -> Plane:
 
 
 def _coefficients(plane: Plane, every: int) -> Plane:
-    """Return the DCT of every so-manieth 8x8 block, a row of 64 each (the DC term first)."""
+    """Return the DCT of every n-th 8x8 block, a row of 64 each (the DC term first)."""
     rows, columns = plane.shape[0] // 8, plane.shape[1] // 8
     row, column = np.divmod(np.arange(0, rows * columns, every), columns)
     blocks = plane[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8)[row, :, column, :].reshape(-1, 64)

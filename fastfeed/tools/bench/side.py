@@ -23,7 +23,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastfeed.tools.bench.peers import Work
+    from fastfeed.tools.bench.peers import Workload
 
 _QUIET_S = 0.05  # CPU times are counted in hundredths of a second
 _SETTLED_BY_S = 5.0
@@ -66,7 +66,7 @@ class SideError(Exception):
 class Side:
     """A side's process, seen from the driver."""
 
-    def __init__(self, name: str, label: str, work: Work, *, python: str = sys.executable) -> None:
+    def __init__(self, name: str, label: str, work: Workload, *, python: str = sys.executable) -> None:
         self.timed = Timed(label, work.workers)
         self.pil = ""
         self._log = os.memfd_create("side")  # stderr: a pipe that nobody reads could fill up
