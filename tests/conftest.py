@@ -99,6 +99,13 @@ def make_folder(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
 
 
 @pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def each_variant() -> Iterator[list[str]]:
     """The SIMD variants that this processor has; whichever a test selects, the one before is in use after it."""
     in_use = _native.simd_name()
