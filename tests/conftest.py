@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from drive import SIMD_VARIANTS
-from PIL import Image
+from drive import encode, picture, variants
 
 from fastfeed import _native
 
@@ -60,20 +57,6 @@ def nothing_left_behind() -> Iterator[None]:
     assert _left(before) == ""
 
 
-def encode(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    """One image as a file's bytes."""
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def picture(index: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
-    """A small colourful image that differs from every other index; size is (width, height)."""
-    random = np.random.default_rng(index)
-    coarse = random.integers(0, 256, (4, 5, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.BICUBIC)
-
-
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 50 small JPEG files, 000.jpg to 049.jpg."""
@@ -109,5 +92,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def each_variant() -> Iterator[list[str]]:
     """The SIMD variants that this processor has; whichever a test selects, the one before is in use after it."""
     in_use = _native.simd_name()
-    yield [name for name in SIMD_VARIANTS if _native.simd_select(name)]
+    yield variants()
     _native.simd_select(in_use)
+
+
+@pytest.fixture(params=variants())
+def variant(request: pytest.FixtureRequest, each_variant: list[str]) -> str:
+    """Each of them in turn, in use."""
+    assert _native.simd_select(request.param)
+    return str(request.param)

@@ -1,23 +1,85 @@
-"""Run transforms on pixels or encoded bytes through the native kernel, in this process."""
+"""Pictures, and what the native kernel makes of them in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastfeed import _native
-from fastfeed.image.plan import Compiled, compile_plan
-from fastfeed.image.transforms import Resize
+from fastfeed.image.plan import Limits, compile_plan, pack
+from fastfeed.image.transforms import Resize, Transform
 
 Pixels = NDArray[np.uint8]
 
+SIMD_VARIANTS = ("baseline", "avx2", "avx512", "neon")
+PIL_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
-def _row(compiled: Compiled) -> NDArray[Any]:
-    shape = (compiled.out_h, compiled.out_w, 3) if compiled.layout == "NHWC" else (3, compiled.out_h, compiled.out_w)
-    return np.zeros(shape, compiled.dtype)
+_KERNEL = _native.Image()  # kept from test to test: what one picture leaves behind must not show in the next
+
+
+def variants() -> list[str]:
+    """The SIMD variants that this processor has."""
+    in_use = _native.simd_name()
+    found = [name for name in SIMD_VARIANTS if _native.simd_select(name)]
+    assert _native.simd_select(in_use)
+    return found
+
+
+# ---- rows ----
+
+
+def run(
+    plan: bytes,
+    source: bytes | Pixels,
+    size: tuple[int, int],
+    dtype: str = "uint8",
+    layout: str = "NHWC",
+    key: tuple[int, int, int] = (0, 0, 0),
+) -> NDArray[Any]:
+    """The row that a plan makes of an encoded JPEG, or of uint8 HWC pixels; key is (seed, epoch, index)."""
+    count = _native.plan_row_bytes(plan)
+    guarded = np.full(count + 128, 0xA5, np.uint8)  # nothing beside the row may be touched: it is another worker's
+    out = guarded[64 : 64 + count]
+    if isinstance(source, bytes):
+        _KERNEL.encoded(plan, source, *key, out)
+    else:
+        height, width, _ = source.shape
+        flat = np.ascontiguousarray(source).reshape(-1)
+        _KERNEL.pixels(plan, flat, width, height, 3 * width, *key, out)
+    assert (guarded[:64] == 0xA5).all(), "bytes before the row were written"
+    assert (guarded[64 + count :] == 0xA5).all(), "bytes after the row were written"
+    return out.view(dtype).reshape((*size, 3) if layout == "NHWC" else (3, *size))
+
+
+def kernel(
+    source: bytes | Pixels,
+    transforms: Sequence[Transform],
+    size: tuple[int, int],
+    *,
+    dtype: str = "uint8",
+    layout: str = "NHWC",
+    scale: Sequence[float] = (1.0, 1.0, 1.0),
+    bias: Sequence[float] = (0.0, 0.0, 0.0),
+    exact: bool = True,
+    orient: bool = False,
+    index: int = 0,
+    **limits: int,
+) -> NDArray[Any]:
+    """The row of transforms packed as they are: with levels of 0..255 in floats too, and a size that nobody checks."""
+    ops = [transform._op() for transform in transforms]
+    plan = pack(ops, size, dtype, layout, (scale, bias), exact=exact, orient=orient, limits=Limits(**limits))
+    return run(plan, source, size, dtype, layout, (7, 3, index))
 
 
 def on_pixels(
@@ -32,13 +94,7 @@ def on_pixels(
     if all(transform._output_size() is None for transform in chain if hasattr(transform, "_output_size")):
         chain.insert(0, Resize(image.shape[:2]))
     compiled = compile_plan(None, chain, dtype, layout)
-    row = _row(compiled)
-    image = np.ascontiguousarray(image)
-    height, width, _ = image.shape
-    _native.Image().pixels(
-        compiled.plan, image.reshape(-1), width, height, 3 * width, *key, row.reshape(-1).view(np.uint8)
-    )
-    return row
+    return run(compiled.plan, image, (compiled.out_h, compiled.out_w), dtype, layout, key)
 
 
 def on_bytes(
@@ -51,9 +107,7 @@ def on_bytes(
 ) -> NDArray[Any]:
     """The row made of an encoded JPEG."""
     compiled = compile_plan(None, list(transforms), dtype, layout, **options)
-    row = _row(compiled)
-    _native.Image().encoded(compiled.plan, data, *key, row.reshape(-1).view(np.uint8))
-    return row
+    return run(compiled.plan, data, (compiled.out_h, compiled.out_w), dtype, layout, key)
 
 
 def same(have: NDArray[Any], expected: NDArray[Any], within: float = 0.0) -> None:
@@ -70,6 +124,9 @@ def same(have: NDArray[Any], expected: NDArray[Any], within: float = 0.0) -> Non
         )
 
 
+# ---- pictures ----
+
+
 def photo(height: int, width: int, seed: int = 1) -> Pixels:
     """A smooth random picture with some noise: colours of every hue, edges, no two rows alike."""
     random = np.random.default_rng(seed)
@@ -82,4 +139,32 @@ def photo(height: int, width: int, seed: int = 1) -> Pixels:
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
-SIMD_VARIANTS = ("baseline", "avx2", "avx512", "neon")
+def waves(height: int, width: int) -> Pixels:
+    """Gentle slopes, different in each channel."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [127 + 90 * np.sin(x / (6 + k) + k) + 30 * np.cos(y / (4 + k)) for k in range(3)]
+    return np.stack(planes, -1).clip(0, 255).astype(np.uint8)
+
+
+def noise(height: int, width: int) -> Pixels:
+    """Levels that have nothing to do with their neighbours."""
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def grey(levels: Any) -> Pixels:
+    """Rows of levels as a picture of three equal channels."""
+    return np.repeat(np.asarray(levels, np.uint8)[:, :, None], 3, axis=2)
+
+
+def picture(index: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
+    """A small colourful image that differs from every other index; size is (width, height)."""
+    random = np.random.default_rng(index)
+    coarse = random.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.BICUBIC)
+
+
+def encode(image: Image.Image | Pixels, kind: str = "JPEG", **options: Any) -> bytes:
+    """One image as a file's bytes."""
+    out = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(out, kind, **options)
+    return out.getvalue()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -10,24 +10,17 @@ from fastfeed import _native, options
 from fastfeed.image.transforms import Normalize, Op, Resize, Size, Transform
 
 DEFAULT_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, as in Pillow
-
-
 DEFAULT_MAX_SCANS = 100  # progressive JPEGs have about 10; each scan costs a pass over the whole image
-
-
 DEFAULT_MAX_BYTES = 1 << 30
 
-
 MAX_OPS = 16  # FF_MAX_OPS
-
-
 DTYPES = {"uint8": 0, "float16": 1, "float32": 2}
-
-
 LAYOUTS = {"NHWC": 0, "NCHW": 1}
 
-
 Callables = tuple[Callable[[Any], Any], ...]
+Scaling = tuple[Sequence[float], Sequence[float]]  # what a channel of 0..255 is multiplied by, and what is added
+
+_AS_IT_IS: Scaling = (1.0,) * 3, (0.0,) * 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,17 +129,31 @@ def compile_plan(
             "transforms", natives, f"pass at most {MAX_OPS} but for Normalize and callables, not {len(ops)}"
         )
 
-    scale, bias = _store_as(stored, normalize)
+    def packed(ops: Sequence[Op], dtype: str, layout: str, stored_as: Scaling) -> bytes:
+        return pack(ops, (out_h, out_w), dtype, layout, stored_as, exact=exact, orient=orient, limits=limits)
 
-    def pack(ops: list[Op], dtype: str, layout: str, scale: Sequence[float], bias: Sequence[float]) -> bytes:
-        bounds = limits.max_scans, limits.max_pixels, limits.max_bytes
-        kind, order = DTYPES[dtype], LAYOUTS[layout]
-        return _native.pack_plan(ops, out_h, out_w, kind, order, bool(exact), bool(orient), *bounds, scale, bias)
-
-    plan, finish_plan = pack(ops, stored, layout, scale, bias), None
+    stored_as = _store_as(stored, normalize)
+    plan, finish_plan = packed(ops, stored, layout, stored_as), None
     if callables:
-        plan, finish_plan = pack(ops, "uint8", "NHWC", (1.0,) * 3, (0.0,) * 3), pack([], stored, layout, scale, bias)
+        plan, finish_plan = packed(ops, "uint8", "NHWC", _AS_IT_IS), packed([], stored, layout, stored_as)
     return Compiled(plan, out_h, out_w, stored, layout, callables, finish_plan, limits, bool(orient))
+
+
+def pack(
+    ops: Sequence[Op],
+    size: tuple[int, int],
+    dtype: str,
+    layout: str,
+    stored_as: Scaling,
+    *,
+    exact: bool,
+    orient: bool,
+    limits: Limits,
+) -> bytes:
+    """Return an ``ff_plan`` of checked transforms, for rows of this size; `stored_as` is (scale, bias) of 0..255."""
+    bounds = limits.max_scans, limits.max_pixels, limits.max_bytes
+    kind, order = DTYPES[dtype], LAYOUTS[layout]
+    return _native.pack_plan(ops, *size, kind, order, bool(exact), bool(orient), *bounds, *stored_as)
 
 
 def _dtype_name(dtype: object) -> object:
@@ -208,11 +215,11 @@ def _final_size(natives: Sequence[Transform]) -> tuple[int, int]:
     return sizes[-1]
 
 
-def _store_as(dtype: str, normalize: Normalize | None) -> tuple[Sequence[float], Sequence[float]]:
+def _store_as(dtype: str, normalize: Normalize | None) -> Scaling:
     if dtype == "uint8":
         if normalize is not None:
             raise options.wrong(
                 "dtype", dtype, "pass 'float32' or 'float16', or leave Normalize out; it makes fractions"
             )
-        return (1.0,) * 3, (0.0,) * 3
+        return _AS_IT_IS
     return (normalize or Normalize(0.0, 1.0))._scale_and_bias()

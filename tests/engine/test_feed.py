@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 
 import fastfeed as ff
 

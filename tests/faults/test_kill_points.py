@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 
 BATCHES, ROWS = 6, 4
 SAMPLES = BATCHES * ROWS

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import oracle
 import pytest
-from drive import on_bytes
+from drive import encode, on_bytes
 from PIL import Image
 
 from fastfeed import Resize
@@ -43,9 +43,7 @@ def exif(
 
 def jpeg(payload: bytes | None) -> bytes:
     """STORED as a JPEG with this APP1 segment."""
-    out = io.BytesIO()
-    Image.fromarray(STORED).save(out, "JPEG", quality=95, subsampling=0)
-    data = out.getvalue()
+    data = encode(STORED, quality=95, subsampling=0)
     segment = b"" if payload is None else b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload
     return data[:2] + segment + data[2:]
 
@@ -89,11 +87,10 @@ def test_orientation_is_left_alone_unless_asked_for() -> None:
 def test_large_and_thin_images_are_turned_whole(orientation: int, size: tuple[int, int]) -> None:
     y, x = np.mgrid[: size[0], : size[1]]
     image = np.stack([y * 2, x * 2, 255 - y - x], -1).clip(0, 255).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(image).save(out, "JPEG", quality=100, subsampling=0, exif=exif(orientation))
-    plain = np.asarray(Image.open(io.BytesIO(out.getvalue())))
+    data = encode(image, quality=100, subsampling=0, exif=exif(orientation))
+    plain = np.asarray(Image.open(io.BytesIO(data)))
     expected = oracle.upright(plain, orientation)
-    have = on_bytes(out.getvalue(), [Resize(expected.shape[:2])], orient=True, exact=True)
+    have = on_bytes(data, [Resize(expected.shape[:2])], orient=True, exact=True)
     assert np.abs(have.astype(int) - expected).max() <= 1, f"have\n{have}\nexpected\n{expected}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 
 import fastfeed as ff
 

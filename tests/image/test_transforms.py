@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 import re
 import struct
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-from drive import on_bytes, on_pixels, photo, same
+from drive import PIL_FILTERS, encode, on_bytes, on_pixels, photo, run, same
 from PIL import Image, ImageOps
 
 import fastfeed as ff
@@ -22,13 +21,6 @@ from fastfeed.image import plan, transforms
 from fastfeed.image.plan import Limits, compile_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PIL_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "box": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 # How far fixed point may be from exact, in levels of 255, before the result is rounded: the vertical sum is kept to
 # 1/128 of a level (1/64 where a filter overshoots), and coefficients have 14 bits.
 EXACT = {"nearest": 0.0, "box": 0.1, "bilinear": 0.1, "bicubic": 0.2, "lanczos": 0.25}
@@ -277,11 +269,9 @@ def test_callables_get_uint8_nhwc_and_a_second_plan_stores_what_they_return() ->
     assert _native.plan_row_bytes(compiled.finish_plan) == 4 * 6 * 3 * 4
 
     image = photo(4, 6)
-    first, row = np.zeros((4, 6, 3), np.uint8), np.zeros((3, 4, 6), np.float32)
-    kernel = _native.Image()
-    kernel.pixels(compiled.plan, image.reshape(-1), 6, 4, 18, 0, 0, 0, first.reshape(-1))
+    first = run(compiled.plan, image, (4, 6))
     same(first, image[:, ::-1])
-    kernel.pixels(compiled.finish_plan, first.reshape(-1), 6, 4, 18, 0, 0, 0, row.reshape(-1).view(np.uint8))
+    row = run(compiled.finish_plan, first, (4, 6), "float32", "NCHW")
     same(row, oracle.stored(image[:, ::-1].astype(float), "float32", "NCHW", MEAN, STD), within=1e-6)
 
 
@@ -497,25 +487,21 @@ def test_chains_do_their_transforms_in_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_encoded_bytes_and_their_pixels_give_the_same_row(name: str) -> None:
-    out = io.BytesIO()
-    Image.fromarray(photo(41, 37)).save(out, "JPEG", quality=92, subsampling=0)
-    decoded = on_bytes(out.getvalue(), [ff.Resize((41, 37))])
+    data = encode(photo(41, 37), quality=92, subsampling=0)
+    decoded = on_bytes(data, [ff.Resize((41, 37))])
     for index in range(8):
         key = (6, 1, index)
-        have = on_bytes(out.getvalue(), CHAINS[name], key=key, exact=True)
+        have = on_bytes(data, CHAINS[name], key=key, exact=True)
         # A fused pass and one over stored pixels may round differently where a mirror changes the order of a sum.
         same(have, on_pixels(decoded, CHAINS[name], key=key), within=1)
 
 
 def test_a_row_depends_on_its_key_alone() -> None:
     image = photo(41, 37)
-    kernel = _native.Image()
     compiled = compile_plan(None, CHAINS["everything"], "uint8")
 
     def row(index: int) -> bytes:
-        out = bytearray(_native.plan_row_bytes(compiled.plan))
-        kernel.pixels(compiled.plan, image.reshape(-1), 37, 41, 111, 9, 9, index, out)
-        return bytes(out)
+        return run(compiled.plan, image, (compiled.out_h, compiled.out_w), key=(9, 9, index)).tobytes()
 
     forwards = [row(index) for index in range(12)]
     backwards = [row(index) for index in reversed(range(12))][::-1]
