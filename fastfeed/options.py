@@ -36,8 +36,8 @@ def wrong(name: str, value: object, remedy: str, **beside: object) -> ConfigErro
         Further options, by name, that do not go with this one.
     """
     owner, _, option = name.rpartition(".")
-    said = ", ".join(f"{each}={shown(what)}" for each, what in {option: value, **beside}.items())
-    return ConfigError(f"{owner}({said}): {remedy}" if owner else f"{said}: {remedy}")
+    options = ", ".join(f"{each}={shown(what)}" for each, what in {option: value, **beside}.items())
+    return ConfigError(f"{owner}({options}): {remedy}" if owner else f"{options}: {remedy}")
 
 
 def shown(value: object) -> str:
@@ -155,7 +155,7 @@ def limit(name: str, value: object, most: int) -> int:
 
 
 def on_error(value: object) -> str:
-    """Return what becomes of a bad sample or item: raise, skip or replace."""
+    """Return what is to be done about a bad sample or item: "raise", "skip" or "replace"."""
     return one_of("on_error", value, _ON_ERROR)
 
 

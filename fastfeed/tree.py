@@ -97,7 +97,7 @@ def like(node: Any, members: Iterable[Any]) -> Any:
 
 
 def put(node: Any, key: Any, member: Any) -> None:
-    """Set a member of a dict, a list or a dataclass, be it frozen."""
+    """Set a member of a dict, a list or a dataclass, even a frozen one."""
     if isinstance(node, list):
         node[key] = member
         return

@@ -30,7 +30,7 @@ class BatchMemory:
     allocate : callable, optional
         Called with shape and dtype; returns the array to fill, ``numpy.empty`` by default.
     ndim : int
-        Dimensions of an array that is worth a row, at least.
+        Arrays of fewer dimensions get no row.
     """
 
     def __init__(self, count: int, allocate: Allocate | None = None, ndim: int = 0) -> None:
@@ -76,7 +76,7 @@ class BatchMemory:
         return row
 
     def stacked(self, values: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
-        """Return the array of these rows, where they lie one behind the other from the first one on."""
+        """Return these rows as one array where they are rows 0, 1, 2 ... of one column; None elsewhere."""
         column, _, _ = self._rows.get(id(values[0]), (None, 0, None))
         if column is None:
             return None

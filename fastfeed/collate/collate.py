@@ -22,12 +22,12 @@ def collate(items: Sequence[Any], *, rows: BatchMemory | None = None) -> Any:
         Tuples, named tuples, dicts and dataclasses are collated member by member, all the way down.  Anything else
         (strings, bytes, None, lists, objects) stays as it is, in a list.
     rows : BatchMemory, optional
-        What the items were put into; it also says where arrays are to be made.
+        The memory that the items were put into; other arrays of the batch are allocated there too.
 
     Returns
     -------
     array, list, tuple, dict or dataclass
-        What one item is, with arrays or lists where the item has values.
+        The structure of one item, class by class, with arrays or lists in place of its values.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def column_of(values: Sequence[Any], where: str, rows: BatchMemory) -> Any:
                 raise differ(where, number, f"has shape {value.shape}", f"{shape}")
             if value.dtype != dtype and not value.dtype.kind == dtype.kind == "U":
                 raise differ(where, number, f"has dtype {value.dtype}", f"{dtype}")
-        if dtype.kind == "U":  # whose dtype has the length of its longest string
+        if dtype.kind == "U":  # a dtype of strings carries the length of the longest
             dtype = np.result_type(*(value.dtype for value in values))
         return np.stack(values, out=rows.allocate((len(values), *shape), dtype))
     if kinds == {"number"}:

@@ -145,7 +145,7 @@ class Pad:
             return np.empty((0, 0))
 
     def _dtype(self, rows: Sequence[NDArray[Any]], where: str) -> np.dtype[Any]:
-        """Return the dtype that holds the sequences and the value; an empty list has none to say."""
+        """Return the dtype that holds the sequences and the value; empty lists have no say in it."""
         import numpy as np
 
         dtypes = {row.dtype for row in rows if len(row)} or {row.dtype for row in rows if row.dtype != np.float64}
@@ -169,7 +169,7 @@ class Pad:
 
 
 def _fitting(row: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]:
-    """Return an array as another dtype, where no digit before the point is lost; ConfigError elsewhere."""
+    """Return an array in another dtype; ConfigError where digits before the decimal point would be lost."""
     import numpy as np
 
     if row.dtype == dtype or not row.size:

@@ -1,4 +1,4 @@
-"""What the items of a batch have in common: walked down together, and said in words where they differ."""
+"""What the items of a batch have in common: walked down together, and put into words where they differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REMEDY = "make the items alike, pad ragged sequences with collate=ff.pad(...), o
 
 
 def blank(item: Any, sequences: bool) -> Any:
-    """Return an item that is collated with this one and says nothing: zeros, in a list None, and [] for `sequences`."""
+    """Return what stands for a missing item like this one: zeros, None for what is no number, [] for `sequences`."""
     import numpy as np
 
     def nothing(leaf: Any) -> Any:
@@ -66,7 +66,7 @@ def kind_of(kind: type) -> str:
 
 
 def _require_same_kind(items: Sequence[Any], where: str) -> None:
-    """Raise where an item is no node like the first one: another kind of node, or another class with fields."""
+    """Raise where an item is a leaf, a node of another kind, or of another class that has fields."""
     first = items[0]
     if isinstance(first, dict):
         strays = [not isinstance(item, dict) for item in items]

@@ -43,7 +43,7 @@ def parallel(
         interleaved: in turn, or as they come with ``ordered=False``.  Without it one worker runs one stream, and the
         consumer overlaps with it.
     split_size : int, optional
-        Cut into runs of so many elements, each a call of its own, for finite generators.  A generator that walks its
+        Cut into runs of this many elements, each a call of its own, for finite generators.  A generator that walks its
         argument in order then gives exactly its serial stream, if this is a multiple of its batch size.
     copies : bool
         One independent stream per worker, for generators that sample for ever.

@@ -51,7 +51,7 @@ def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
     iterable : iterable
         A generator that is already running, or anything else that can be iterated.
     buffer_size : int
-        Items that may be made ahead of the one in the loop, at least 1.  No more than so many are ever pulled.
+        Items that may be made ahead of the one in the loop, at least 1; never more than these are pulled.
 
     Returns
     -------
@@ -131,7 +131,7 @@ class Prefetch(Generic[T]):
         if self._closed:
             raise FeedClosed("this prefetch is closed: make a new one")
         for run in self._runs:
-            # Two threads in one source, because a loop was left a moment ago, would be no fun for it.
+            # Never let a second thread into the source while the abandoned one is still inside.
             if run.stopped:
                 run.join()
         self._runs = [run for run in self._runs if run.thread.is_alive()]

@@ -1,4 +1,10 @@
-"""A chain of transforms, checked and compiled to the native plan that every sample follows."""
+"""A chain of transforms, checked and compiled to the native plan that every sample follows.
+
+    size, [Resize, flips, jitter, ..., callables, Normalize], dtype, layout  ->  Compiled
+
+Where plain callables follow, the kernel makes uint8 NHWC for them, and a second plan without transforms stores what
+they return.
+"""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""The transforms that a user names, checked and compiled to the native plan that every sample follows.
+"""The transforms that a user names: frozen records that check themselves.
 
-    size, [Resize, flips, jitter, ..., callables, Normalize], dtype, layout  ->  Compiled
-
-Nothing here touches pixels: a transform is a frozen record, and :func:`compile_plan` lays the records out for the
-kernel (``csrc/image.h``).  Where plain callables follow, the kernel makes uint8 NHWC for them, and a second plan
-without transforms stores what they return.
+Nothing here touches pixels; ``plan.py`` lays the records out for the kernel, which does.
 """
 
 from __future__ import annotations
@@ -25,7 +21,7 @@ Fill = float | Sequence[float]
 Op = tuple[int, tuple[int, ...], tuple[float, ...]]
 
 _ABOVE_ZERO = math.ulp(0.0)  # the smallest number that is
-_UPRIGHT = math.nextafter(90.0, 0.0)  # degrees of shear, of which 90 would be a line
+_UPRIGHT = math.nextafter(90.0, 0.0)  # degrees of shear: at 90, nothing but a line is left
 
 
 class Transform:

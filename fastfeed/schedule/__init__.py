@@ -1,6 +1,7 @@
 """The schedule: which samples make up which batch, in which order.
 
-schedule.py   a pure function of (n, seed, epoch, shard, batch_size, k); and where a feed stands in it
+schedule.py   a pure function of (n, seed, epoch, shard, batch_size, k)
+cursor.py     where a feed stands in it
 job.py        the consumer's half of every feed whose units are the batches of a schedule (images, arrays)
 
 Nothing here stores an order: a position is asked for, and a keyed permutation answers.

@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 class Cursor:
     """Where a feed stands in its epochs: what has been delivered, and what an iteration has still to open.
 
-    A position is (epoch, first batch that is not delivered, delivered ones beyond it).  Unordered delivery runs ahead,
-    over the end of an epoch too: batches beyond are counted on from those of the position's epoch.
+    A position is (epoch, first batch of it that is not delivered, later batches that are).  Unordered delivery may run
+    past the end of the epoch; such batches are numbered on, from the epoch's number of batches up.
     """
 
     def __init__(self, batches: int) -> None:
         self._batches = batches
         self._start: tuple[int, int, list[int]] = (0, 0, [])
         self._position = self._start
-        self._newest = 0  # epoch of which this iteration has delivered something
+        self._newest = 0  # the last epoch from which this iteration has delivered a batch
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration begin with this epoch."""
         self._start = (epoch, 0, [])
 
     def begin(self, epochs: int | None) -> Iterator[tuple[int, int]]:
-        """Begin an iteration over so many epochs (None: for ever): (epoch, batch) in the order of opening."""
+        """Begin an iteration of `epochs` epochs (None: for ever); yields (epoch, batch) in the order of opening."""
         self._position = epoch, first, ahead = self._start
         self._newest = epoch
         self._start = (epoch + 1, 0, [beyond - self._batches for beyond in ahead if beyond >= self._batches])

@@ -117,7 +117,7 @@ class ScheduledJob:
         """Nothing: a worker writes its rows and their status, and reads what it does not write."""
 
     def name(self, slot: Slot, row: int) -> str:
-        """The path of a row's file."""
+        """What messages call the sample of a row."""
         return self.sample_name(slot.index[min(row, slot.rows - 1)])
 
     def prepare(self, ring: Ring, slot: Slot) -> None:
@@ -172,7 +172,7 @@ class ScheduledJob:
                 raise error
         if keep is not None:
             for array in arrays:
-                # Closing up writes only to the left of what is still to be read.
+                # Rows move to the left only, so none is overwritten before it is read.
                 for to, row in enumerate(keep):
                     if to != row:
                         array[to] = array[row]

@@ -154,7 +154,7 @@ def list_glob(pattern: str) -> Listing:
 
 
 def _match(prefix: str, parts: list[str], known: tuple[list[str], list[str]] | None = None) -> Iterator[str]:
-    """Yield the files below prefix ("" or ending in a slash) that parts match; known is what _read(prefix) said."""
+    """Yield the files below prefix ("" or ending in a slash) that parts match; known is what _read(prefix) returned."""
     part, rest = parts[0], parts[1:]
     if part == "**":
         for here, folders, files in _walk(prefix):
@@ -224,7 +224,7 @@ def is_folder(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Whether there is anything, be it a broken link; ``ConfigError`` where that cannot be seen."""
+    """Whether there is anything, even a broken link; ``ConfigError`` where that cannot be seen."""
     try:
         return Path(path).is_symlink() or Path(path).exists()
     except OSError as error:

@@ -63,7 +63,7 @@ def _as_array(name: str, value: object) -> NDArray[Any]:
         array = np.asarray(value)
     except Exception as error:  # a foreign __array__ may raise anything
         raise ConfigError(
-            f"{name} ({type(value).__name__}) cannot be made an array: {error}; pass rows of one shape and dtype, or "
+            f"{name} ({type(value).__name__}) cannot become an array: {error}; pass rows of one shape and dtype, or "
             f"use ff.map, which takes any objects"
         ) from error
     if array.dtype.hasobject or array.dtype.kind not in "?biufcmMSUV":
@@ -100,8 +100,8 @@ class Columns:
         self.columns = [Column(name, value) for name, value in arrays]
         lengths = {column.name: len(column.array) for column in self.columns}
         if len(set(lengths.values())) > 1:
-            told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
-            raise ConfigError(f"the arrays must have one length, the number of samples: {told}")
+            listed = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+            raise ConfigError(f"the arrays must have one length, the number of samples: {listed}")
         self.samples = len(self.columns[0].array)
         if self.samples == 0:
             raise ConfigError("the arrays have no rows: pass at least one sample")
@@ -109,7 +109,7 @@ class Columns:
         self._copied: dict[int, Place] = {}
 
     def layout(self, rows: int) -> tuple[list[int], int]:
-        """Where each column begins in a slot of so many rows, and the bytes of all."""
+        """Where each column begins in a slot of `rows` rows, and the bytes of all columns."""
         starts, at = [], 0
         for column in self.columns:
             starts.append(at)
@@ -175,7 +175,7 @@ def _what(columns: list[Column]) -> str:
 
 
 def _anonymous_memory() -> int:
-    """Bytes of this process's memory that no file stands behind, by proc(5)."""
+    """Bytes of this process's anonymous memory, as proc(5) has them."""
     with open("/proc/self/status") as lines:
         for line in lines:
             if line.startswith("RssAnon:"):

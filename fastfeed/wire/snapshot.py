@@ -1,4 +1,4 @@
-"""Values as they are now, whatever becomes of the buffers that they were made in."""
+"""Values as they are now: copies that show nothing of what their buffers are filled with later."""
 
 from __future__ import annotations
 

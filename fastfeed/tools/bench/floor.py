@@ -40,7 +40,7 @@ class Floor:
             self._processes.append(process)
 
     def window(self, seconds: float) -> tuple[int, float]:
-        """Decode for about so many seconds; images, and the seconds that they would take at the rates' sum."""
+        """Decode for about `seconds`; images, and the seconds that they would take at the rates' sum."""
         for end in self._ends:
             with contextlib.suppress(BrokenPipeError):  # its last words are still in the pipe
                 end.send(seconds)
@@ -54,7 +54,7 @@ class Floor:
 
     def close(self) -> None:
         """End the processes."""
-        # Said, not only closed: each process holds copies of the earlier ones' ends.
+        # Closing the pipes is not enough: each process holds copies of the ends of those before it.
         for end in self._ends:
             end.send(0.0)
             end.close()

@@ -94,7 +94,7 @@ class Side:
         self.settle()
 
     def window(self, seconds: float) -> None:
-        """Time whole batches for at least so many seconds, after what was ready is gone."""
+        """Time whole batches for at least `seconds`, after what was ready is gone."""
         self.ask(do="warm")
         before, machine = self._cpu_seconds(), _busy_seconds()
         answer = self.ask(do="window", seconds=seconds)
@@ -238,7 +238,7 @@ def start_all(sides: Sequence[Side], step: Callable[[str], None] = lambda what: 
 
 
 def close_all(sides: Sequence[Side], *, now: bool = False) -> None:
-    """End all sides: told at once, awaited one after the other."""
+    """End all sides: all are asked to stop, then awaited one after the other."""
     for side in sides:
         side.stop()
     for side in sides:
@@ -246,7 +246,7 @@ def close_all(sides: Sequence[Side], *, now: bool = False) -> None:
 
 
 def interleave(sides: Sequence[Side], rounds: int, seconds: float, step: Callable[[str], None]) -> None:
-    """Give each side a window of so many seconds in each round; a side that fails is left out from there on.
+    """Give each side a window of `seconds` in each round; a side that fails is left out from there on.
 
     ``step`` is called with a side's name before its window.
     """
