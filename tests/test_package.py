@@ -159,7 +159,7 @@ def test_the_first_line_of_a_file_says_its_job(file: Path) -> None:
     assert (ast.get_docstring(ast.parse(file.read_text())) or "").split("\n")[0].endswith((".", ":"))
 
 
-@pytest.mark.parametrize("module", ["fastfeed", "fastfeed.image.worker", "fastfeed.table.worker"])
+@pytest.mark.parametrize("module", ["fastfeed", "fastfeed.tree", "fastfeed.image.worker", "fastfeed.table.worker"])
 def test_the_import_is_cheap_and_a_worker_needs_no_numpy(module: str) -> None:
     code = f"import sys; sys.path.append({str(ROOT.parent)!r}); import {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)

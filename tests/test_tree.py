@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 import time
 from collections import Counter, OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass, field
@@ -175,10 +174,3 @@ def test_members_can_be_set_in_whatever_has_them() -> None:
         tree.put(node, key, 5)
         assert 5 in tree.members(node)
     assert Output(logits=1).logits == 1
-
-
-def test_the_walk_imports_nothing_of_the_package() -> None:
-    before = set(sys.modules)
-    tree.leaves((1,))
-    assert not {name for name in vars(tree) if name in ("numpy", "fastfeed")}
-    assert set(sys.modules) == before
