@@ -4,12 +4,13 @@
     key     a position in a tuple or list, the name of a named tuple's or dataclass's field, a dict's key
     leaf    everything else, an array among it
 
-A dataclass that is a dict is a dict, and its fields are kept in step.  Nothing is constructed: what is made anew has
-the class and the members, and no ``__init__`` has looked at them.
+A dataclass that is a dict is a dict; attributes in which a dict has its items go with these.  Nothing is constructed:
+what is made anew has the class and the members, and no ``__init__`` or ``__setitem__`` has looked at them.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -76,14 +77,17 @@ def like(node: Any, members: Iterable[Any]) -> Any:
     if isinstance(node, tuple):
         members = tuple(members)
         try:
-            return tuple.__new__(kind, members)
+            made: Any = tuple.__new__(kind, members)
         except TypeError:  # a class of C's with a layout of its own, such as time.struct_time
             return members
+        if attributes := getattr(node, "__dict__", None):
+            made.__dict__.update(attributes)
+        return made
     if kind is dict:
         return dict(zip(node, members))  # noqa: B905
     if isinstance(node, list):
         made = shallow(node)
-        made[:] = members
+        list.__setitem__(made, slice(None), members)
         return made
     if isinstance(node, dict):
         made = shallow(node)
@@ -97,30 +101,33 @@ def like(node: Any, members: Iterable[Any]) -> Any:
 
 
 def put(node: Any, key: Any, member: Any) -> None:
-    """Set a member of a dict, a list or a dataclass, even a frozen one."""
+    """Replace a member of a dict, a list or a dataclass, even of one that lets nobody do so."""
     if isinstance(node, list):
-        node[key] = member
-        return
-    if isinstance(node, dict):
-        node[key] = member
-        kind: Any = type(node)
-        if key not in (_field_names(kind) or ()):
-            return
-    object.__setattr__(node, key, member)
+        list.__setitem__(node, key, member)
+    elif isinstance(node, dict):
+        attributes = getattr(node, "__dict__", None)
+        if attributes and attributes.get(key, node) is dict.__getitem__(node, key):  # it has its items as attributes
+            attributes[key] = member
+        dict.__setitem__(node, key, member)
+    else:
+        object.__setattr__(node, key, member)
 
 
 def shallow(node: Any) -> Any:
     """Return a node of the same class with the same members; what is no member, but an attribute, goes with it."""
-    if type(node) in (dict, list):
+    if type(node) in (dict, list, set, bytearray):
         return node.copy()
     import copy
 
-    try:
-        return copy.copy(node)
-    except Exception:  # its class cannot be copied, or not while a field of a frozen one with slots is not set
-        if isinstance(node, (dict, list)):
-            return dict(node) if isinstance(node, dict) else list(node)
-        return like(node, members(node))
+    made = node
+    with suppress(Exception):  # a class may refuse, as does a frozen one with slots while a field is not set
+        made = copy.copy(node)
+    if made is node:  # what cannot be copied becomes a plain dict or list; a dataclass loses what is no field
+        plain = next((kind for kind in (dict, list, set, bytearray) if isinstance(node, kind)), None)
+        return like(node, members(node)) if plain is None else plain(node)
+    if getattr(node, "__dict__", None) is node:  # attributes and items of such a dict are one
+        made.__dict__ = made
+    return made
 
 
 def mapped(value: Any, function: Callable[[Any], Any], lists: bool = False) -> Any:

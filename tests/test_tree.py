@@ -169,6 +169,49 @@ def test_a_class_that_refuses_to_be_copied_becomes_a_plain_dict() -> None:
     assert (type(made), made) == (dict, {"a": 2})
 
 
+class Attributes(dict):
+    """Its items are its attributes."""
+
+    def __init__(self, **items: Any) -> None:
+        super().__init__(**items)
+        self.__dict__ = self
+
+
+class Locked(dict):
+    def __setitem__(self, key: object, value: object) -> None:
+        raise TypeError("it cannot be changed")
+
+
+class Single(dict):
+    def __copy__(self) -> Single:
+        return self
+
+
+def test_items_that_are_attributes_as_well_stay_so() -> None:
+    given = Attributes(a=1)
+    made = doubled(given)
+    assert (type(made), made.a, made["a"], given.a) == (Attributes, 2, 2, 1)
+    made.b = 3
+    assert made["b"] == 3
+
+
+def test_a_dict_that_cannot_be_changed_becomes_a_plain_one() -> None:
+    made = doubled(Locked(a=1))
+    assert (type(made), made) == (dict, {"a": 2})
+
+
+def test_what_is_its_own_copy_is_left_alone() -> None:
+    single = Single(a=1)
+    made = doubled(single)
+    assert (type(made), made, single) == (dict, {"a": 2}, {"a": 1})
+
+
+def test_a_tuple_keeps_its_attributes() -> None:
+    pair = Pair([1, 2])
+    pair.unit = "mm"
+    assert doubled(pair).unit == "mm"
+
+
 def test_members_can_be_set_in_whatever_has_them() -> None:
     for node, key in (({"a": 1}, "a"), ([1], 0), (Frozen(1), "image"), (Output(logits=1), "logits")):
         tree.put(node, key, 5)

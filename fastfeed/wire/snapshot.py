@@ -50,7 +50,7 @@ def snapshot(value: Any, array: Callable[[Any], Any] | None = None, memo: dict[i
     elif (numpy := sys.modules.get("numpy")) is not None and isinstance(value, numpy.ndarray):
         made = array(value) if array is not None and kind is numpy.ndarray else value.copy("K")
     elif isinstance(value, (set, bytearray)):
-        made = value.copy() if kind in (set, bytearray) else tree.shallow(value)
+        made = tree.shallow(value)
     elif not tree.is_leaf(value, lists=True):
         made = memo[id(value)] = tree.shallow(value)  # before its members, which may lead back to it
         for key, member in tree.items(value):
