@@ -35,7 +35,7 @@ def map(
     iterable : iterable
         Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.
     batch_size : int, optional
-        Results to collate into one batch: arrays of one shape become one array, numbers an array, tuples and
+        Collate this many results into one batch: arrays of one shape become one array, numbers an array, tuples and
         dicts go by position and key, anything else a list.
     chunk_size : int, optional
         Items sent to a worker at once; None suits it to how long the function takes.

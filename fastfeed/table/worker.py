@@ -26,8 +26,8 @@ def gather_of(spec: dict[str, Any], open_file: Callable[[str, int, int, int], in
     """Return what picks rows of columns that lie in files; `open_file` is given a path, fd, device and inode.
 
     Large rows of a file are read: that brings in all of a row at once, and a file that has shrunk is an error and not
-    a signal.  Small rows, and those of the memfd, are mapped: a call for each would cost more than the row.  A shuffled
-    order is announced to the kernel, which would otherwise read far more around each row than the row itself.
+    a signal.  Small rows, and those of the memfd, are mapped: a call for each would cost more than the row.  The kernel
+    must know of a shuffled order, or it reads far more around each row than the row itself.
     """
     columns: list[Located] = spec["columns"]
     gather = _native.Gather(spec["samples"], len(columns))
