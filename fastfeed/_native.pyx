@@ -19,7 +19,7 @@ cdef extern from "sys/mman.h" nogil:
     void *MAP_FAILED
 
 cdef extern from "image.h" nogil:
-    enum: FF_MAX_OPS, FF_ERR_LEN, FF_E_POISON, FF_E_PYTHON
+    enum: FF_MAX_OPS, FF_ERR_LEN, FF_E_CORRUPT, FF_E_POISON, FF_E_PYTHON
     ctypedef struct ff_op:
         int32_t kind
         int32_t i[7]
@@ -145,6 +145,7 @@ cdef extern from "worker.h" nogil:
         ff_claim claim
         ff_ring ring
         ff_sample sample
+        uint32_t row
         unsigned number
         int work_fd, ready_fd
         uint64_t patience_ns
@@ -185,6 +186,7 @@ STEP_CALL = FF_STEP_CALL
 WAIT_NOT = FF_WAIT_NOT
 WAIT_BATCH = FF_WAIT_BATCH
 WAIT_CELL = FF_WAIT_CELL
+E_CORRUPT = FF_E_CORRUPT
 E_POISON = FF_E_POISON
 E_PYTHON = FF_E_PYTHON
 MAX_WORKERS = FF_MAX_WORKERS
@@ -619,9 +621,10 @@ cdef class Ring:
         """After the worker is reaped: its cells go to the others; how many there were."""
         return ff_ring_reopen(&self.ring, worker + 1, self.generations, self.abandoned, self.addressees)
 
-    def status(self, uint32_t slot, uint32_t row):
+    def code(self, uint32_t slot, uint32_t row):
+        """The FF_E_* code that a row has failed with, or 0."""
         self.slot_ok(slot)
-        return ff_ring_status(&self.ring, slot)[min(row, self.ring.rows - 1)]
+        return min(0, 128 - <int>ff_ring_status(&self.ring, slot)[min(row, self.ring.rows - 1)])
 
     def set_status(self, uint32_t slot, uint32_t row, int code):
         """Mark a row as failed with an FF_E_* code."""
@@ -803,10 +806,14 @@ cdef class Worker:
     def called(self, const uint8_t[::1] rgb not None):
         return ff_worker_finish(&self.worker, give_called(&self.worker.sample, rgb))
 
-    def fail(self, int code, str text not None):
-        cdef bytes encoded = text.encode("utf-8", "replace")[:FF_ERR_LEN - 1]
-        memcpy(self.worker.sample.err, PyBytes_AS_STRING(encoded), len(encoded) + 1)
-        return ff_worker_finish(&self.worker, code)
+    def fail(self, int code, bytes content not None):
+        """End the row in hand with an FF_E_* code; the row holds the content, as far as it goes."""
+        cdef uint8_t *row = ff_ring_row(&self.worker.ring, self.worker.claim.slot, self.worker.row)
+        cdef uint64_t length = min(<uint64_t>len(content), self.worker.ring.row_bytes)
+        self.worker.sample.err[0] = 0
+        cdef int step = ff_worker_finish(&self.worker, code)
+        memcpy(row, PyBytes_AS_STRING(content), length)  # last: ff_worker_finish writes the kernel's own text there
+        return step
 
 
 cdef class FunctionWorker:

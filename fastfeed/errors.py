@@ -3,7 +3,7 @@
 FastfeedError
  +-- ConfigError        an option or a source that cannot work (also ValueError)
  +-- SampleError        one sample is bad: path, index, reason
- +-- WorkerError        user code raised in a worker; the remote traceback is the cause
+ +-- WorkerError        user code raised in a worker: the exception is the cause, with a note
  +-- WorkerDied         a worker process ended without being told to: pid, signal, sample
  +-- RingMemoryError    the ring does not fit into memory (also MemoryError)
  +-- FeedClosed         the feed was closed, or a newer iteration has taken over (also RuntimeError)
@@ -22,6 +22,8 @@ class ConfigError(FastfeedError, ValueError):
 
 class SampleError(FastfeedError):
     """One sample could not be prepared.
+
+    Where a function of yours raised, its exception is ``__cause__``, with its traceback in the worker as a note.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class SampleError(FastfeedError):
 
 
 class WorkerError(FastfeedError):
-    """User code raised in a worker; the remote traceback is ``__cause__``."""
+    """User code raised in a worker: its exception is ``__cause__``, with the traceback in the worker as a note."""
 
 
 class WorkerDied(FastfeedError):

@@ -11,9 +11,9 @@ from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
-from fastfeed.functions.job import FunctionJob, worker_error
+from fastfeed.functions.job import FunctionJob
 from fastfeed.wire import frame
-from fastfeed.wire.failure import said
+from fastfeed.wire.failure import said, worker_error
 from fastfeed.wire.snapshot import FIXED, snapshot
 
 # An automatic chunk is to take a worker, and the iterable, about this long, and neither it nor its results shall be

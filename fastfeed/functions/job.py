@@ -16,7 +16,7 @@ from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
 from fastfeed.wire import frame
-from fastfeed.wire.failure import failure, said
+from fastfeed.wire.failure import failure, said, worker_error
 
 if TYPE_CHECKING:
     from fastfeed.wire.failure import Failure
@@ -249,15 +249,3 @@ class FunctionJob:
         for _ in itertools.repeat(None) if epochs is None else range(epochs):
             self._epoch += 1
             yield self._epoch - 1
-
-
-def worker_error(who: str, what: str, cause: BaseException, text: str) -> WorkerError:
-    """The error for what user code raised, with the remote traceback as a note of its cause."""
-    try:
-        cause.add_note(f"The traceback in the worker:\n{text}")
-    except Exception:  # a class of the user's that takes no attributes
-        cause = RuntimeError(said(cause))
-        cause.add_note(f"The traceback in the worker:\n{text}")
-    error = WorkerError(f"{who} raised {said(cause)} ({what})")
-    error.__cause__ = cause
-    return error

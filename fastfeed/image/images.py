@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native, options
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
-from fastfeed.errors import ConfigError, SampleError
-from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
+from fastfeed.engine.ring import Ring, Slot
+from fastfeed.errors import ConfigError, SampleError, WorkerError
+from fastfeed.image.finish import caller, finisher
 from fastfeed.image.plan import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
@@ -26,6 +27,8 @@ from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
+from fastfeed.wire.failure import with_note
+from fastfeed.wire.row_failure import RowFailure, from_row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,19 +188,21 @@ class _ImageJob(ScheduledJob):
             self._dtype = np.dtype(self._compiled.dtype)  # by name it would be looked up for every batch
         return [np.ndarray((rows, *self._row_shape), self._dtype, memory)]
 
-    def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
+    def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | RowFailure | None]:
         fd = self.table_fd()
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
-        finish = finisher(self._spec)
+        functions = self._compiled.callables
+        finish = finisher(self._spec, caller(functions, self._spec["call_shape"]) if functions else None)
 
-        def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | None:
+        def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | RowFailure | None:
             try:
                 finish(sample, sample.make(epoch, index, arrays[0][row].reshape(-1).view("uint8").data))
             except _native.KernelError as error:
-                return error.text
-            except RowFailed as error:
-                return str(error)
+                if error.code != _native.E_PYTHON:
+                    return error.text
+                # What is kept in `errors` must not keep images alive.
+                return RowFailure.of(error.text, error.__cause__, frameless=self._on_error != "raise")
             return None
 
         return make
@@ -205,10 +210,33 @@ class _ImageJob(ScheduledJob):
     def sample_name(self, index: int) -> str:
         return self._source.name(index)
 
+    def reason(self, ring: Ring, slot: Slot, row: int) -> str | RowFailure:
+        if ring.native.code(slot.number, row) != _native.E_PYTHON:
+            return super().reason(ring, slot, row)
+        start, end = row * self._row_bytes, (row + 1) * self._row_bytes
+        return from_row(bytes(ring.native.payload(slot.number, end)[start:]))
+
     def sample_error(self, index: int, reason: str) -> SampleError:
-        if reason.startswith(TRANSFORM):  # the file is not to blame
-            return SampleError(self._source.name(index), index, reason, _MEND_TRANSFORM)
         return SampleError(self._source.name(index), index, reason)
+
+    def row_error(self, index: int, reason: str | RowFailure) -> SampleError | WorkerError:
+        if isinstance(reason, str):
+            return self.sample_error(index, reason)
+        name = self._source.name(index)
+        words = reason.reason
+        if reason.is_cut:
+            words = (
+                f"a transform failed in a worker: {words}... (a row of {self._row_bytes} bytes holds no more of it; "
+                f"num_workers=0 shows it all)"
+            )
+        error: SampleError | WorkerError
+        if reason.of_the_worker:
+            error = WorkerError(f"{words} ({name})")
+        else:
+            error = SampleError(name, index, words, _MEND_TRANSFORM)
+        if reason.cause is not None:
+            error.__cause__ = with_note(reason.cause, reason.text)
+        return error
 
     def unusable(self, index: int) -> str | None:
         return _NO_LABEL if self._labels is not None and index in self._labels.missing else None

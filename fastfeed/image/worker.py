@@ -8,7 +8,7 @@ import sys
 
 from fastfeed import _native
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
-from fastfeed.image.finish import RowFailed, finisher
+from fastfeed.image.finish import caller, content, finisher
 
 
 def main() -> None:
@@ -21,10 +21,16 @@ def main() -> None:
     sys.path.extend(entry for entry in spec["sys_path"] if entry not in known)
     table = _native.Mapping(TABLE_FD, os.fstat(TABLE_FD).st_size, False)
     worker = _native.Worker(ring, table, spec["plan"], spec["store"], spec["seed"], number, WORK_FD, READY_FD)
-    finish = finisher(spec)
+    call = None
+    if spec["calls"] is not None:
+        import pickle
+
+        call = caller(pickle.loads(spec["calls"]), spec["call_shape"])
+    finish = finisher(spec, call)
+    room = _native.plan_row_bytes(spec["store"] or spec["plan"])
     worker.attach()
     while (step := worker.run()) != _native.STEP_STOP:
         try:
             finish(worker, step)
-        except RowFailed as error:
-            worker.fail(_native.E_PYTHON, str(error))
+        except _native.KernelError as error:
+            worker.fail(error.code, content(error, room))

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastfeed._native import E_POISON
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring, Slot
-from fastfeed.errors import ConfigError, SampleError
+from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.schedule.cursor import Cursor
 from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from fastfeed.wire.row_failure import RowFailure
+
+    Reason: TypeAlias = str | RowFailure
 
 Unit = tuple[int, int]  # epoch, batch
 
@@ -45,21 +49,21 @@ class ScheduledJob:
         """Arrays over the memory of one slot, `rows` long each; the memory is a whole slot, aligned to 64 bytes."""
         raise NotImplementedError
 
-    def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], str | None]:
+    def row_maker(self) -> Callable[[int, int, list[NDArray[Any]], int], Reason | None]:
         """``make(epoch, index, arrays, row)`` for num_workers=0: fills the row, or returns why it cannot."""
         raise NotImplementedError
 
-    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, str]]:
+    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, Any]]:
         """``make(epoch, indices, memory, arrays)`` for num_workers=0: fills a batch; why it cannot, by row."""
         make = self.row_maker()
 
-        def make_all(epoch: int, indices: NDArray[np.int64], memory: Any, arrays: list[NDArray[Any]]) -> dict[int, str]:
+        def make_all(epoch: int, indices: NDArray[np.int64], memory: Any, arrays: list[NDArray[Any]]) -> dict[int, Any]:
             outcomes = ((row, make(epoch, index, arrays, row)) for row, index in enumerate(indices.tolist()))
             return {row: reason for row, reason in outcomes if reason is not None}
 
         return make_all
 
-    def reason(self, ring: Ring, slot: Slot, row: int) -> str:
+    def reason(self, ring: Ring, slot: Slot, row: int) -> Reason:
         """Why a row failed in a worker."""
         return ring.native.reason(slot.number, row)
 
@@ -70,6 +74,10 @@ class ScheduledJob:
     def sample_error(self, index: int, reason: str) -> SampleError:
         """The error for one sample."""
         raise NotImplementedError
+
+    def row_error(self, index: int, reason: Any) -> SampleError | WorkerError:
+        """The error for a row that failed; a WorkerError is raised whatever `on_error` says."""
+        return self.sample_error(index, reason)
 
     def unusable(self, index: int) -> str | None:
         """Why a sample cannot be used whatever its bytes are, or None."""
@@ -158,11 +166,11 @@ class ScheduledJob:
             yield self._finish(unit, arrays, indices, reasons, scarce=False)
             del arrays
 
-    def _reason(self, ring: Ring, slot: Slot, row: int, death: Death | None) -> str:
+    def _reason(self, ring: Ring, slot: Slot, row: int, death: Death | None) -> Reason:
         return self.reason(ring, slot, row) if death is None else f"{death}; the sample was tried twice"
 
     def _finish(
-        self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str], scarce: bool
+        self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool
     ) -> list[Any]:
         keep: list[int] | None = None
         if reasons or self.has_unusable():
@@ -187,8 +195,8 @@ class ScheduledJob:
         return batches
 
     def _judge(
-        self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str]
-    ) -> tuple[list[int] | None, SampleError | None]:
+        self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any]
+    ) -> tuple[list[int] | None, SampleError | WorkerError | None]:
         """Apply on_error to a batch's bad rows: the rows to keep (None: all of them), and what to raise."""
         for row, index in enumerate(indices.tolist()):
             unusable = self.unusable(index)
@@ -197,7 +205,9 @@ class ScheduledJob:
         keep = set(range(len(indices)))
         for row in sorted(reasons):
             index = int(indices[row])
-            error = self.sample_error(index, reasons[row])
+            error = self.row_error(index, reasons[row])
+            if isinstance(error, WorkerError):
+                return None, error
             self.errors[index] = error
             if self._on_error == "raise":
                 return None, error

@@ -1,9 +1,12 @@
 """The wire: how values cross between processes.  Loaded on both sides.
 
-frame.py      any value as bytes: pickle protocol 5, its buffers laid out behind it
-byvalue.py    functions and classes that the other side cannot import
-memmap.py     arrays that are files travel by the name of the file
-snapshot.py   values as they are now, whatever becomes of the buffers that they were made in
+frame.py        any value as bytes: pickle protocol 5, its buffers laid out behind it
+arena.py        memory of a frame that is yet to be written
+byvalue.py      functions and classes that the other side cannot import
+failure.py      what the user's code raised, with its traceback
+row_failure.py  the same, where it must fit into the row that failed
+memmap.py       arrays that are files travel by the name of the file
+snapshot.py     values as they are now, whatever becomes of the buffers that they were made in
 
 What a worker imports from here is start-up time, so everything beyond `pickle` is imported where it is used.
 """

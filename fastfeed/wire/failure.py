@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from fastfeed.errors import RingMemoryError
+from fastfeed.errors import RingMemoryError, WorkerError
 from fastfeed.wire import frame
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -26,9 +26,10 @@ class Failed(Exception):
 
 
 def failure(error: BaseException, frameless: bool = False) -> Failure:
-    """What travels when user code raised; an exception that cannot travel is told as text.
+    """What travels when user code raised; an exception that cannot be pickled goes as text.
 
-    With `frameless` it keeps no frame, and what that holds, alive until the garbage collector comes by.
+    `frameless`: drop the frames of the exception's traceback, so that what they hold is freed now rather than at the
+    next garbage collection.
     """
     what = ""
     if isinstance(error, Failed):
@@ -64,3 +65,21 @@ def said(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
+
+
+def worker_error(who: str, what: str, cause: BaseException, text: str) -> WorkerError:
+    """The error for what user code raised, with that as its cause."""
+    cause = with_note(cause, text)
+    error = WorkerError(f"{who} raised {said(cause)} ({what})")
+    error.__cause__ = cause
+    return error
+
+
+def with_note(cause: BaseException, text: str) -> BaseException:
+    """The exception, with its traceback in the worker as a note."""
+    try:
+        cause.add_note(f"The traceback in the worker:\n{text}")
+    except Exception:  # a class of the user's that takes no attributes
+        cause = RuntimeError(said(cause))
+        cause.add_note(f"The traceback in the worker:\n{text}")
+    return cause
