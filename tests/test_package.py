@@ -31,6 +31,7 @@ IN_WORKERS = {
     "engine/boot.py",
     "engine/memory.py",
     "functions/caller.py",
+    "functions/spec.py",
     "functions/worker.py",
     "image/decode.py",
     "image/finish.py",

@@ -2,6 +2,7 @@
 
 map.py  parallel.py  prefetch.py   the doors                                  (consumer)
 job.py                             units of Python work as the feed's job     (consumer)
+spec.py                            the caller, packed and unpacked            (both)
 caller.py                          what is done with a unit                   (worker, or consumer with num_workers=0)
 worker.py                          the process                                (worker)
 

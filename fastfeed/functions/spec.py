@@ -1,33 +1,34 @@
-"""The work of function workers and its arguments, packed once for all of them."""
+"""The spec of function workers: the caller and its arguments, packed once for all of them and unpacked in each.
+
+    u64 length | marshalled header | the caller's frame | the frame of its arguments
+
+Workers map it privately: arrays among the arguments are shared until somebody writes to them.
+"""
 
 from __future__ import annotations
 
 import marshal
-import os
-import sys
+import mmap
 
-from fastfeed.wire import frame
+from fastfeed.wire import callables, frame
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Arguments, Caller
 
-
 _ALIGN = 64
 
 
-def packed_spec(work: Caller, careful: bool) -> bytearray:
-    """The spec of a function worker: a marshalled header, the work's frame and that of its arguments, aligned.
-
-    Workers map it privately: arrays among the arguments are shared until somebody writes to them.
+def packed_spec(caller: Caller, careful: bool) -> bytearray:
+    """Pack a caller; the frames are aligned.
 
     Raises
     ------
     UnpicklableError
         If the function or an argument cannot travel.
     """
-    frames = [frame.frame(work, by_value=True), frame.frame(_named(work.arguments()))]
-    header = {"sys_path": [entry or os.getcwd() for entry in sys.path], "careful": careful, "starts": [0, 0]}
+    frames = [callables.packed(caller), frame.frame(_named(caller.arguments()))]
+    header = {"sys_path": callables.search_path(), "careful": careful}
     # Room for the largest numbers: they are not known before the header's size is.
     starts = []
     end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))
@@ -51,3 +52,27 @@ def _named(arguments: Arguments | None) -> Arguments | None:
 
     args, kwargs = arguments
     return tuple(map(by_path, args)), {name: by_path(value) for name, value in kwargs.items()}
+
+
+class Spec:
+    """The spec as a worker reads it, from the file that holds it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        memory = self._mapped()
+        length = int.from_bytes(memory[:8], "little")
+        header = marshal.loads(memory[8 : 8 + length])
+        self.sys_path: list[str] = header["sys_path"]
+        self.careful: bool = header["careful"]
+        self._caller_at, self._arguments_at = header["starts"]
+
+    def _mapped(self) -> memoryview:
+        """A fresh private mapping of everything."""
+        return memoryview(mmap.mmap(self._fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+
+    def caller(self) -> Caller:
+        """The caller, which gets fresh arguments whenever it asks for them."""
+        caller: Caller = callables.unpacked(self._mapped()[self._caller_at :])
+        caller.attach(lambda: frame.read(self._mapped()[self._arguments_at :]))
+        callables.share_main([caller.function])
+        return caller

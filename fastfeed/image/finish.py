@@ -50,20 +50,44 @@ def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int
     def call(pixels: bytearray) -> Any:
         image = np.frombuffer(pixels, np.uint8).reshape(shape)
         for function in functions:
-            name = getattr(function, "__name__", type(function).__name__)
             try:
                 image = np.asarray(function(image))
             except RAISED as error:
                 raise _native.KernelError(
-                    _native.E_PYTHON, f"transform {name} raised {said(error)}{_line(error)}"
+                    _native.E_PYTHON, f"transform {name_of(function)} raised {said(error)}{_line(error)}"
                 ) from error
             if image.dtype != np.uint8 or image.shape != shape:
                 raise _native.KernelError(
                     _native.E_PYTHON,
-                    f"transform {name} returned {image.dtype} {image.shape}; "
+                    f"transform {name_of(function)} returned {image.dtype} {image.shape}; "
                     f"it must return uint8 {shape}, as it was given",
                 )
         return np.ascontiguousarray(image).reshape(-1)
+
+    return call
+
+
+def name_of(function: object) -> str:
+    """What messages call one of the user's callables."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def loaded_caller(spec: dict[str, Any]) -> Call:
+    """Return `caller` for what a worker was sent; what goes wrong in loading it is reported with the first row."""
+    from fastfeed.wire.callables import share_main, unpacked
+
+    try:
+        functions = unpacked(memoryview(bytearray(spec["calls"])))
+        share_main(functions)
+        return caller(functions, spec["call_shape"])
+    except BaseException as error:
+        broken = error
+
+    def call(pixels: bytearray) -> Any:
+        from fastfeed.wire.failure import Failed, said
+
+        del pixels
+        raise _native.KernelError(_native.E_PYTHON, said(broken)) from Failed("loading the function", broken)
 
     return call
 

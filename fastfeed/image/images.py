@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import marshal
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.image.finish import caller, finisher
+from fastfeed.image.finish import caller, finisher, name_of
 from fastfeed.image.plan import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
@@ -27,6 +26,7 @@ from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
+from fastfeed.wire import callables, frame
 from fastfeed.wire.failure import with_note
 from fastfeed.wire.row_failure import RowFailure, from_row
 
@@ -166,17 +166,28 @@ class _ImageJob(ScheduledJob):
             "seed": schedule.seed,
             "max_pixels": compiled.limits.max_pixels,
             "orient": compiled.orient,
-            "sys_path": list(sys.path),
             "call_shape": (height, width, 3),
-            "calls": None,
         }
-        if compiled.callables:
-            import cloudpickle
-
-            self._spec["calls"] = cloudpickle.dumps(compiled.callables)
 
     def spec(self) -> bytes:
-        return marshal.dumps(self._spec)
+        calls = self._packed_calls() if self._compiled.callables else None
+        return marshal.dumps({**self._spec, "sys_path": callables.search_path(), "calls": calls})
+
+    def _packed_calls(self) -> bytearray:
+        try:
+            size, pieces = callables.packed(self._compiled.callables)
+        except frame.UnpicklableError as error:
+            raise ConfigError(
+                f"{self._transforms()} cannot be sent to the workers: {error.__cause__}; make what cannot be sent in "
+                f"the function, or use num_workers=0"
+            ) from error
+        memory = bytearray(size)
+        frame.fill(memoryview(memory), pieces)
+        return memory
+
+    def _transforms(self) -> str:
+        """What messages call the callables."""
+        return "transform " + ", ".join(map(name_of, self._compiled.callables))
 
     def table_fd(self) -> int:
         return self._source.table_fd()
@@ -224,14 +235,15 @@ class _ImageJob(ScheduledJob):
             return self.sample_error(index, reason)
         name = self._source.name(index)
         words = reason.reason
-        if reason.is_cut:
-            words = (
-                f"a transform failed in a worker: {words}... (a row of {self._row_bytes} bytes holds no more of it; "
-                f"num_workers=0 shows it all)"
-            )
         error: SampleError | WorkerError
+        if reason.is_cut:
+            words += f"... (a row of {self._row_bytes} bytes holds no more of it)"
         if reason.of_the_worker:
-            error = WorkerError(f"{words} ({name})")
+            error = WorkerError(f"loading the function in a worker, for {self._transforms()}, raised {words} ({name})")
+        elif reason.is_cut:
+            error = SampleError(
+                name, index, f"a transform failed: {words}; num_workers=0 shows it all", _MEND_TRANSFORM
+            )
         else:
             error = SampleError(name, index, words, _MEND_TRANSFORM)
         if reason.cause is not None:

@@ -8,7 +8,8 @@ import sys
 
 from fastfeed import _native
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
-from fastfeed.image.finish import caller, content, finisher
+from fastfeed.image.finish import content, finisher, loaded_caller
+from fastfeed.wire.callables import search_like
 
 
 def main() -> None:
@@ -17,15 +18,10 @@ def main() -> None:
     _native.settle(CONSUMER_FD, number, TABLE_FD)
     spec = marshal.loads(os.pread(SPEC_FD, os.fstat(SPEC_FD).st_size, 0))
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
-    known = set(sys.path)
-    sys.path.extend(entry for entry in spec["sys_path"] if entry not in known)
+    search_like(spec["sys_path"])
     table = _native.Mapping(TABLE_FD, os.fstat(TABLE_FD).st_size, False)
     worker = _native.Worker(ring, table, spec["plan"], spec["store"], spec["seed"], number, WORK_FD, READY_FD)
-    call = None
-    if spec["calls"] is not None:
-        import pickle
-
-        call = caller(pickle.loads(spec["calls"]), spec["call_shape"])
+    call = None if spec["calls"] is None else loaded_caller(spec)
     finish = finisher(spec, call)
     room = _native.plan_row_bytes(spec["store"] or spec["plan"])
     worker.attach()

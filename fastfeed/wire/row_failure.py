@@ -9,7 +9,7 @@ frame is there only where all of it fits.
 from __future__ import annotations
 
 from fastfeed.wire import frame
-from fastfeed.wire.failure import failure, said
+from fastfeed.wire.failure import Failed, failure, said
 
 _OF_THE_WORKER = 1
 _WITH_FRAME = 2
@@ -50,11 +50,12 @@ class RowFailure:
 
     @classmethod
     def of(cls, reason: str, error: BaseException | None, frameless: bool) -> RowFailure:
-        """What is kept of an exception; see `failure`."""
+        """What is kept of an exception, see `failure`; it is of the worker where what `Failed` is not a row."""
         if error is None:
             return cls(reason)
-        _, cause, text = failure(error, frameless)
-        return cls(reason, cause, text)
+        of_the_worker = isinstance(error, Failed)  # which will be reported again
+        _, cause, text = failure(error, frameless and not of_the_worker)
+        return cls(reason, cause, text, of_the_worker)
 
 
 def to_row(failed: RowFailure, room: int) -> bytes:

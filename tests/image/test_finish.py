@@ -69,7 +69,9 @@ def test_a_wrong_result_is_described_and_has_no_cause(workers: int) -> None:
 @pytest.mark.parametrize("transform", [dislikes_dark, halves, leaves])
 def test_a_row_without_room_still_says_that_the_transform_is_to_blame(transform: object) -> None:
     error = first_error((1, 2), transform, 1)
-    assert error.reason.startswith("a transform failed in a worker: trans... (a row of 6 bytes holds no more of it")
+    assert error.reason.startswith(
+        "a transform failed: trans... (a row of 6 bytes holds no more of it); num_workers=0 shows it all"
+    )
     assert error.__cause__ is None
     assert "mend the function" in str(error)
     assert "mend or remove it" not in str(error)

@@ -1,0 +1,102 @@
+"""The user's callables on their way to a worker: packed by value here, and made there with all that they need.
+
+What they need is to be found and to find others: the consumer's `sys.path`, the import hooks of what was installed as
+editable, and the names of `__main__`.  Whatever is to import modules as the consumer does begins with `search_like`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from importlib.machinery import ModuleSpec
+    from typing import Any
+
+
+def packed(value: Any) -> tuple[int, list[tuple[int, Any]]]:
+    """Lay out a callable, or what holds callables, by value: a frame, as `frame.frame` returns it.
+
+    Raises
+    ------
+    UnpicklableError
+        If it cannot travel.
+    """
+    from fastfeed.wire import frame
+
+    return frame.frame(value, by_value=True)
+
+
+def search_path() -> list[str]:
+    """Where this process looks for modules, in a form that another can follow."""
+    # Python passes over entries that are no text, such as a Path.
+    return [str(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str)]
+
+
+def search_like(path: list[str]) -> None:
+    """Look for modules where the consumer does, in its order: one of the user's may be named like one of Python's."""
+    sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]
+
+
+def unpacked(memory: memoryview) -> Any:
+    """Return what was packed; arrays in it are views of the memory."""
+    from fastfeed.wire import frame
+
+    if not any(isinstance(finder, _SiteFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_SiteFinder())
+    return frame.read(memory)
+
+
+def share_main(functions: Iterable[Any]) -> None:
+    """Copy what functions of `__main__` refer to into this process's `__main__`, where a pool that they make looks."""
+    for function in functions:
+        scope = getattr(_innermost(function), "__globals__", {})
+        if scope.get("__name__") == "__main__":
+            for name, value in scope.items():
+                vars(sys.modules["__main__"]).setdefault(name, value)
+
+
+def _innermost(function: Any) -> Any:
+    """The function within partials, methods and decorators."""
+    while True:
+        for name in ("func", "__func__", "__wrapped__"):
+            inner = getattr(function, name, None)
+            if callable(inner):
+                function = inner
+                break
+        else:
+            return function if hasattr(function, "__globals__") else type(function).__call__
+
+
+class _SiteFinder:
+    """The last import hook: it sets up site when a module is not found without it.
+
+    What was installed as editable may be found only by hooks that site sets up from .pth files.  Workers start without
+    site, because it costs time that most of them never need.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Look once more, after site is set up."""
+        parent = sys.modules.get(name.rpartition(".")[0])
+        # What is missing in a package that was found, and Jython's org, for which copy looks, are not expected.
+        if name == "org" or getattr(parent, "__file__", None) is not None:
+            return None
+        sys.meta_path.remove(self)  # first: site tries modules that need not exist
+        _set_up_site()
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+
+def _set_up_site() -> None:
+    import importlib
+    import site
+
+    if site.getusersitepackages() in sys.path:  # so the consumer uses it, and this process's options do not count
+        site.ENABLE_USER_SITE = True
+    site.main()
+    importlib.invalidate_caches()  # what they hold about entries of sys.path that only the new hooks understand

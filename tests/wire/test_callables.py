@@ -1,0 +1,229 @@
+"""The user's callables in workers, of functions and of images alike: what they need is there, or the user hears why."""
+
+from __future__ import annotations
+
+import os
+import site
+import subprocess
+import sys
+import threading
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import encode, picture
+
+import fastfeed as ff
+
+# What maps and transforms: each script defines `function`, which takes a number or an array.
+BOTH = """
+with ff.map(function, [1, 2], num_workers=1) as feed:
+    print(*feed)
+with ff.images(["picture.jpg"], 8, dtype="uint8", transforms=[function], num_workers=1) as feed:
+    print(int(next(iter(feed)).max()))
+"""
+
+
+def run_script(folder: Path, script: str, python: Path | str = sys.executable) -> str:
+    """What a script prints that begins by importing fastfeed; it finds a picture beside it, all of it 7."""
+    (folder / "script.py").write_text(f"import fastfeed as ff\n{script}")
+    (folder / "picture.jpg").write_bytes(encode(picture(0).point(lambda _: 7)))
+    root = str(Path(ff.__file__).parents[1])
+    done = subprocess.run(
+        [python, "script.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": root},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+FINDER = """
+import importlib.util, sys
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        places = {{"mytools": "mytools/__init__.py", "shelf.mine": "shelf/mine.py"}}
+        if name in places:
+            return importlib.util.spec_from_file_location(name, {folder!r} + "/" + places[name])
+sys.meta_path.append(Finder)
+"""
+
+
+@pytest.fixture(scope="module")
+def python_with_editables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment's interpreter; mytools and shelf.mine are found by an import hook that a .pth file sets up."""
+    folder = tmp_path_factory.mktemp("editable")
+    (folder / "mytools").mkdir()
+    (folder / "mytools" / "__init__.py").write_text("from mytools.parts import double\n")
+    (folder / "mytools" / "parts.py").write_text("def double(value): return 2 * value\n")
+    (folder / "shelf").mkdir()
+    (folder / "shelf" / "mine.py").write_text("def triple(value): return 3 * value\n")
+    venv.create(folder / "environment", symlinks=True)
+    (packages,) = (folder / "environment").glob("lib/python*/site-packages")
+    (packages / "shelf").mkdir()  # a namespace, part of which is installed in the ordinary way
+    (packages / "shelf" / "other.py").write_text("")
+    (packages / "hook.py").write_text(FINDER.format(folder=str(folder)))
+    (packages / "editable.pth").write_text("import hook\n")
+    (packages / "ours.pth").write_text("\n".join(site.getsitepackages()))
+    return folder / "environment" / "bin" / "python"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "from mytools import double as function",
+        "def function(value):\n    from mytools import double\n    return double(value)",
+        "import shelf.other\nfrom shelf.mine import triple as function",
+        "def function(value):\n    import shelf.mine\n    return shelf.mine.triple(value)",
+    ],
+    ids=["at the top", "in the function", "in a namespace", "in a namespace, in the function"],
+)
+def test_what_is_installed_as_editable_is_found(tmp_path: Path, python_with_editables: Path, function: str) -> None:
+    by = 2 if "mytools" in function else 3
+    assert run_script(tmp_path, function + BOTH, python_with_editables) == f"{by} {2 * by}\n{7 * by}\n"
+
+
+def test_site_is_set_up_only_where_it_is_needed(tmp_path: Path, python_with_editables: Path) -> None:
+    function = "def function(value):\n    import sys, numpy, decimal\n    return value + ('hook' in sys.modules)\n"
+    assert run_script(tmp_path, function + BOTH, python_with_editables) == "1 2\n7\n"
+
+
+def test_a_module_that_is_not_there_is_missed_as_ever(tmp_path: Path) -> None:
+    function = """
+def function(value):
+    try:
+        import nowhere
+    except ModuleNotFoundError as error:
+        assert str(error) == "No module named 'nowhere'" and error.name == "nowhere" and error.__context__ is None
+    return value
+"""
+    assert run_script(tmp_path, function + BOTH) == "1 2\n7\n"
+
+
+def test_a_function_of_the_script_may_use_one_that_is_cached(tmp_path: Path) -> None:
+    function = """
+import functools
+
+@functools.lru_cache
+def table(size):
+    return list(range(size))
+
+def function(value):
+    return value + table(4)[3]
+"""
+    assert run_script(tmp_path, function + BOTH) == "4 5\n10\n"
+
+
+def test_a_pool_that_the_function_makes_finds_the_functions_of_the_script(tmp_path: Path) -> None:
+    function = """
+import multiprocessing
+
+def add(value):
+    return value + 1
+
+def function(value):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.map(add, [value])[0]
+"""
+    assert run_script(tmp_path, function + BOTH) == "2 3\n8\n"
+
+
+def test_a_module_of_the_users_may_have_the_name_of_one_of_pythons(tmp_path: Path) -> None:
+    (tmp_path / "this.py").write_text("def function(value): return value + 3\n")
+    assert run_script(tmp_path, "from this import function" + BOTH) == "4 5\n10\n"
+
+
+def test_a_path_among_the_places_of_modules_is_passed_over_as_python_does(tmp_path: Path) -> None:
+    script = "import pathlib, sys\nsys.path.insert(0, pathlib.Path('lib'))\ndef function(value): return value\n"
+    assert run_script(tmp_path, script + BOTH) == "1 2\n7\n"
+
+
+def cannot_be_made() -> None:
+    raise OSError(5, "no such device here")
+
+
+class Device:
+    """A callable that can be pickled and cannot be loaded."""
+
+    def __call__(self, value: object) -> object:
+        return value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return cannot_be_made, ()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+@pytest.mark.parametrize("size", [8, 64])
+def test_what_cannot_be_loaded_is_reported_with_its_cause(on_error: str, size: int) -> None:
+    encoded = [encode(picture(index)) for index in range(3)]
+    words = r"loading the function in a worker, for .*Device.*, raised OSError: \[Errno 5\] no such device here \("
+    options = {"on_error": on_error, "num_workers": 2}
+    with (
+        ff.map(Device(), range(3), **options) as mapped,
+        ff.images(encoded, size, dtype="uint8", transforms=[Device()], **options) as images,
+    ):
+        for feed in (mapped, images):
+            for _ in range(2):
+                with pytest.raises(ff.WorkerError, match=words) as caught:
+                    list(feed)
+                if feed is mapped or size == 64:
+                    cause = caught.value.__cause__
+                    assert isinstance(cause, OSError)
+                    assert cause.errno == 5
+                    assert "in cannot_be_made" in cause.__notes__[0]
+            assert feed.errors == []
+            assert feed.stats().deaths == 0
+
+
+def test_what_cannot_be_loaded_is_no_fault_of_the_sample_even_where_there_is_no_room_for_words() -> None:
+    with (
+        ff.images([encode(picture(0))], (1, 2), dtype="uint8", transforms=[Device()], num_workers=1) as feed,
+        pytest.raises(
+            ff.WorkerError, match=r"for transform Device, raised OSEr.*\.\.\. \(a row of 6 bytes holds no more"
+        ),
+    ):
+        list(feed)
+
+
+class Locked:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.calls = 0
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        with self.lock:
+            self.calls += 1
+        return image
+
+
+def test_what_cannot_be_sent_is_refused_with_workers_and_called_itself_without() -> None:
+    transform = Locked()
+    with (
+        ff.images([encode(picture(0))], 8, transforms=[transform], num_workers=1) as feed,
+        pytest.raises(ff.ConfigError, match=r"transform Locked cannot be sent.*lock.*num_workers=0"),
+    ):
+        list(feed)
+    with ff.images([encode(picture(0))], 8, transforms=[transform], num_workers=0) as feed:
+        assert len(list(feed)) == 1
+    assert transform.calls == 1
+
+
+def test_arrays_of_a_transform_are_its_own_to_write_to() -> None:
+    table = np.zeros((8, 8, 3), np.uint8)
+
+    def counting(image: np.ndarray) -> np.ndarray:
+        nonlocal table
+        table += 1
+        return table
+
+    encoded = [encode(picture(index)) for index in range(3)]
+    with ff.images(encoded, 8, dtype="uint8", transforms=[counting], num_workers=1) as feed:
+        (images,) = list(feed)
+    assert images[:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert not table.any()
