@@ -45,7 +45,7 @@ def main() -> None:
             worker.set_allocated(grow(RING_FD, worker.offset(), size, worker.limit(), had))
         return worker.payload(size)
 
-    arena = Arena(reserve)
+    arena = Arena(reserve, frame.HEAD_BYTES)
     if work is not None:
         work.arena = arena
     worker.attach()
@@ -55,7 +55,7 @@ def main() -> None:
         code = 0
         try:
             if work is None:
-                used, code = frame.write(broken, reserve, home=True), _native.E_PYTHON
+                used, code = frame.write(broken, reserve, to_consumer=True), _native.E_PYTHON
             else:
                 careful, unit, items = frame.read_copied(worker.payload(worker.used()))
                 arena.clear()
@@ -66,7 +66,7 @@ def main() -> None:
                     used = frame.write(work.sendable(unit, reply), reserve, True, arena)
                 del reply, unit
         except BaseException as error:
-            used, code = frame.write(failure(error), reserve, home=True), _native.E_PYTHON
+            used, code = frame.write(failure(error), reserve, to_consumer=True), _native.E_PYTHON
         worker.reply(used, code, items)
     if work is not None:
         work.close()

@@ -1,4 +1,4 @@
-"""Memory of a frame that is yet to be written, for arrays that are to be part of it."""
+"""Memory of a frame that is still to be written, for arrays that will be part of it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# Where the first array of a frame may lie: behind its head.
-_HEAD_BYTES = 24
 _ALIGN = 64
 _SMALL = 4096
 
 
 class Arena:
-    """Memory of a frame that is yet to be written, for arrays that are to be part of it.
+    """Memory of a frame that is still to be written, for arrays that will be part of it.
 
     Parameters
     ----------
     reserve : callable
-        Returns so many bytes of the frame's memory, from its beginning; what it has returned before stays valid.
+        Returns the first n bytes of the frame's memory; what it has returned before stays valid.
+    start : int
+        Where the first array may lie.
     """
 
-    def __init__(self, reserve: Callable[[int], memoryview]) -> None:
+    def __init__(self, reserve: Callable[[int], memoryview], start: int) -> None:
         self._reserve = reserve
+        self._start = start
         self._address = 0
         self.end = 0
 
@@ -35,9 +36,9 @@ class Arena:
         """Begin another frame."""
         self.end = 0
 
-    def take(self, size: int) -> memoryview:
-        """So many bytes, at least one."""
-        start = -(-max(self.end, _HEAD_BYTES) // _ALIGN) * _ALIGN
+    def allocate(self, size: int) -> memoryview:
+        """The next `size` bytes, at least one."""
+        start = -(-max(self.end, self._start) // _ALIGN) * _ALIGN
         memory = self._reserve(start + size)
         self._address = _native.address(memory)
         self.end = start + size
@@ -48,10 +49,10 @@ class Arena:
         import numpy as np
 
         size = math.prod(shape) * dtype.itemsize
-        return np.ndarray(shape, dtype, self.take(size)) if size else np.empty(shape, dtype)
+        return np.ndarray(shape, dtype, self.allocate(size)) if size else np.empty(shape, dtype)
 
     def copied(self, array: Any) -> Any:
-        """Copy an array: here, unless it is small."""
+        """Copy an array into the arena or, if it is small, anywhere."""
         if array.nbytes < _SMALL or array.dtype.hasobject:
             return array.copy("K")
         flags = array.flags
@@ -61,7 +62,7 @@ class Arena:
         return made
 
     def offset(self, piece: memoryview) -> int:
-        """Where a piece lies in the frame, or -1."""
+        """Where a piece lies in the frame; -1 if it lies elsewhere."""
         if not self.end or not len(piece):
             return -1
         offset = _native.address(piece) - self._address

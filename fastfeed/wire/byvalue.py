@@ -1,8 +1,8 @@
 """Pickling of functions and classes that the other side cannot import, by their content.
 
 cloudpickle does it, and this adds what it leaves out.  A class that has gone from A to B by value comes back to A as
-the very class it was: only its key travels.  cloudpickle would send its content back, and overwrite the methods and
-attributes of the original with it.
+the very class it was, because only its key travels.  cloudpickle would send its content back and overwrite the
+original's methods and attributes with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_HERE = os.urandom(8).hex()
+_THIS_PROCESS = os.urandom(8).hex()
 _CACHED = type(functools.cache(len))
 
 # Classes of this process by the key that they were sent with, and those of other processes by theirs.
@@ -35,32 +35,32 @@ _received_keys: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary
 _complete: weakref.WeakSet[type] = weakref.WeakSet()
 
 
-def dumps(value: Any, buffers: list[pickle.PickleBuffer], home: bool) -> bytes:
-    """Pickle a value; with `home`, for the process that this one has its classes from."""
+def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool) -> bytes:
+    """Pickle a value; `to_consumer`: for the process that sent this one its work, and classes with it."""
     out = io.BytesIO()
     pickler = _Pickler(out, 5, buffer_callback=buffers.append)
-    pickler.home = home
+    pickler.to_consumer = to_consumer
     pickler.dump(value)
     return out.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    home = False
+    to_consumer = False
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type):
             return self._class(obj)
-        # What functools.cache and lru_cache make is pickled by name, which is no help where there is no such name.
+        # Pickle takes what functools.cache and lru_cache make by its name, which may lead nowhere on the other side.
         if type(obj) is _CACHED:
-            home = sys.modules.get(obj.__module__)
-            if obj.__module__ == "__main__" or getattr(home, obj.__qualname__, None) is not obj:
+            module = sys.modules.get(obj.__module__)
+            if obj.__module__ == "__main__" or getattr(module, obj.__qualname__, None) is not obj:
                 return _cached, (obj.__wrapped__, obj.cache_parameters())
         if isinstance(obj, types.FunctionType) and _is_behind_its_name(obj):
             return _behind, (obj.__module__, obj.__qualname__)
         return super().reducer_override(obj)
 
     def _class(self, cls: type) -> Any:
-        if self.home and cls in _received_keys:
+        if self.to_consumer and cls in _received_keys:
             return _original, (_received_keys[cls],)
         reduced = super().reducer_override(cls)
         if reduced is NotImplemented or len(reduced) < 6:
@@ -71,7 +71,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             slots = None  # it sets them itself
         if slots is not None and make.__name__ == "_make_skeleton_class":  # which cloudpickle makes a mere attribute of
             args = (*args[:3], {**args[3], "__slots__": slots}, *args[4:])
-        key = _sent_keys.setdefault(cls, f"{_HERE}-{len(_sent_keys)}-{id(cls)}")
+        key = _sent_keys.setdefault(cls, f"{_THIS_PROCESS}-{len(_sent_keys)}-{id(cls)}")
         _sent[key] = cls
         return _receive, (key, make, args), (set_state, state), None, None, _set_state
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
 
 
-# What user code raises that concerns one piece of work.  An interrupt is for the consumer.
+# Exceptions of the user's code that concern one piece of work.  An interrupt does not: it is the consumer's.
 RAISED = (Exception, SystemExit)
 
 
@@ -45,7 +45,7 @@ def failure(error: BaseException, frameless: bool = False) -> Failure:
 
 
 def item_failure(error: BaseException, frameless: bool) -> Failure:
-    """The same, for one item; a lack of memory for what it returned concerns them all, and is raised."""
+    """The same for one item; running out of memory for its result concerns every item, so that is raised."""
     if isinstance(error, RingMemoryError):
         raise error
     return failure(error, frameless)

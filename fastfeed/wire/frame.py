@@ -4,8 +4,10 @@
     u64 buffers | u64 pickle bytes | u64 offset of the table | ...
         buffers, each 64-byte aligned, and somewhere among them the table (u64 offset, u64 length of each) | pickle
 
-Arrays are copied once, into the frame, or are made there (`Arena`); reading one back copies nothing: its arrays are
-views of the frame's memory and keep whatever owns that memory alive.
+Arrays are copied once, into the frame, or are made there (`Arena`).  Reading a frame copies nothing: its arrays are
+views of the frame's memory, and keep alive whatever owns that memory.
+
+This layout is known here, and to the native ring, which sends and receives small frames without buffers itself.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ _HEAD = struct.Struct("<QQ")
 _TABLE_AT = struct.Struct("<Q")
 _ALIGN = 64
 _LARGE = 1 << 20
-_SMALL = 4096
+
+# What comes before the buffers of a frame.
+HEAD_BYTES = _HEAD.size + _TABLE_AT.size
 
 
 class UnpicklableError(TypeError):
@@ -37,25 +41,32 @@ class UnpicklableError(TypeError):
 
 
 def frame(
-    value: Any, by_value: bool = False, home: bool = False, arena: Arena | None = None
+    value: Any, by_value: bool = False, to_consumer: bool = False, arena: Arena | None = None
 ) -> tuple[int, list[tuple[int, Any]]]:
     """Lay a value out: the size of its frame, and (offset, bytes-like) pieces to be copied there.
 
-    Functions and classes that the other side cannot import go by value: those of ``__main__``, those that no name
-    leads to, and with `by_value` all that cloudpickle thinks so of.  With `home` the value goes to where this process
-    has its work from: classes that came from there go by reference.  What lies in the `arena` stays there.
+    Parameters
+    ----------
+    value : object
+        Functions and classes in it go by value if they belong to ``__main__``, or cannot be found by their name.
+    by_value : bool
+        Pickle by content everything that cloudpickle would.
+    to_consumer : bool
+        The receiver is the process that sent this one its work: classes that came from there go by reference.
+    arena : Arena, optional
+        Arrays that lie in it stay where they are.
 
     Raises
     ------
     UnpicklableError
         Naming the type that cannot travel.
     """
-    pickled, raw = _pickled(value, by_value, home)
+    pickled, raw = _pickled(value, by_value, to_consumer)
     head = _HEAD.pack(len(raw), len(pickled))
     if not raw:
         return len(head) + len(pickled), [(0, head + pickled)]
     places = [-1 if arena is None else arena.offset(piece) for piece in raw]
-    at = len(head) + _TABLE_AT.size
+    at = HEAD_BYTES
     if arena is not None and max(places) >= 0:
         at = -(-arena.end // 8) * 8
     end = at + 16 * len(raw) + len(pickled)
@@ -71,7 +82,7 @@ def frame(
     return end, [(0, head + _TABLE_AT.pack(at)), (at, table + pickled), *buffers]
 
 
-def _pickled(value: Any, by_value: bool, home: bool) -> tuple[bytes, list[memoryview]]:
+def _pickled(value: Any, by_value: bool, to_consumer: bool) -> tuple[bytes, list[memoryview]]:
     buffers: list[pickle.PickleBuffer] = []
     pickled = b""
     if not by_value:
@@ -81,22 +92,22 @@ def _pickled(value: Any, by_value: bool, home: bool) -> tuple[bytes, list[memory
             by_value = True
     if by_value or b"__main__" in pickled:
         buffers.clear()
-        pickled = _by_value(value, buffers, home)
+        pickled = _by_value(value, buffers, to_consumer)
     return pickled, [buffer.raw() for buffer in buffers]
 
 
 def sealed(value: Any, arena: Arena) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    """Copy a value as it is now, its arrays into the arena: whoever made it may change it.  `opened` gives it back.
+    """Copy a value, because its maker may change it; its arrays go into the arena.  `opened` gives the value back.
 
     Raises
     ------
     UnpicklableError
         Naming the type that cannot travel.
     """
-    pickled, raw = _pickled(value, by_value=False, home=True)
+    pickled, raw = _pickled(value, by_value=False, to_consumer=True)
     kept = []
     for piece in raw:
-        memory = arena.take(len(piece)) if len(piece) else memoryview(bytearray())
+        memory = arena.allocate(len(piece)) if len(piece) else memoryview(bytearray())
         fill(memory, [(0, piece)])
         kept.append(pickle.PickleBuffer(memory))
     return pickled, kept
@@ -124,23 +135,23 @@ class _Reducers(dict[type, "Callable[[Any], Any]"]):
 
 
 def _reduce_array(array: Any) -> Any:
-    """Have an array that has gaps or is transposed go out of band too: NumPy copies such a one into the pickle."""
+    """Send an array with gaps out of band too, as a copy without gaps: NumPy would copy it into the pickle."""
     if array.flags.forc or array.dtype.hasobject:
         return array.__reduce_ex__(5)
     return array.copy("C").__reduce_ex__(5)
 
 
-def _by_value(value: Any, buffers: list[pickle.PickleBuffer], home: bool) -> bytes:
+def _by_value(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool) -> bytes:
     from fastfeed.wire import byvalue
 
     try:
-        return byvalue.dumps(value, buffers, home)
+        return byvalue.dumps(value, buffers, to_consumer)
     except Exception as error:
         raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
 
 
 def refusal(value: Any) -> str:
-    """Why a value cannot travel, in words; for one that cannot."""
+    """Say why this value, which cannot travel, cannot."""
     try:
         frame(value)
     except UnpicklableError as error:
@@ -149,7 +160,7 @@ def refusal(value: Any) -> str:
 
 
 def copied(value: Any) -> Any:
-    """Send a value to this very process."""
+    """Send a value to this process itself."""
     size, pieces = frame(value)
     memory = memoryview(bytearray(size))
     fill(memory, pieces)
@@ -157,7 +168,7 @@ def copied(value: Any) -> Any:
 
 
 def small(value: Any) -> bytes | None:
-    """The pickle of a value that needs nothing besides, or None: use `write`."""
+    """Return the pickle of a value that needs neither buffers nor cloudpickle, or None: `write` takes any value."""
     buffers: list[pickle.PickleBuffer] = []
     try:
         pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
@@ -166,9 +177,11 @@ def small(value: Any) -> bytes | None:
     return None if buffers or b"__main__" in pickled else pickled
 
 
-def write(value: Any, reserve: Callable[[int], memoryview], home: bool = False, arena: Arena | None = None) -> int:
-    """Write a value's frame into the memory that `reserve` returns for its size; the size."""
-    size, pieces = frame(value, home=home, arena=arena)
+def write(
+    value: Any, reserve: Callable[[int], memoryview], to_consumer: bool = False, arena: Arena | None = None
+) -> int:
+    """Write a value's frame into the memory that `reserve` returns for its size, and return the size."""
+    size, pieces = frame(value, to_consumer=to_consumer, arena=arena)
     fill(reserve(size), pieces)
     return size
 

@@ -49,7 +49,7 @@ class Place:
 def file_of(array: NDArray[Any]) -> tuple[Place | None, str]:
     """Find the file that an array maps, and open it.
 
-    The path is opened anew, so it is made sure that it still names the mapped file.
+    It opens the path again, and makes sure that the path still names the mapped file.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def file_of(array: NDArray[Any]) -> tuple[Place | None, str]:
     Returns
     -------
     place : Place or None
-        Where the rows lie; its descriptor is the caller's to close.  None where the rows are in no file as they are.
+        Where the rows lie; its descriptor is the caller's to close.  None if no file holds the rows as they are.
     reason : str
-        Why not, where somebody may wonder.
+        Why there is no place, if a user would wonder.
     """
     import numpy as np
 
@@ -86,7 +86,7 @@ def file_of(array: NDArray[Any]) -> tuple[Place | None, str]:
         return None, gone
     mapped = np.frombuffer(mapping, np.uint8).ctypes.data
     first = array.ctypes.data
-    # A memmap's offset is that of the array it was made as; its mapping begins at the page or so before that.
+    # The offset is that of the memmap as it was first made; its mapping begins at the page boundary before that.
     offset = owner.offset - owner.offset % mmap.ALLOCATIONGRANULARITY + first - mapped
     stride = array.strides[0] if len(array) > 1 else row_bytes
     low, high = min(0, (len(array) - 1) * stride), max(0, (len(array) - 1) * stride) + row_bytes
@@ -139,11 +139,11 @@ def _mapping_at(address: int, table: str = "maps") -> list[str]:
     found: list[str] = []
     with open(f"/proc/self/{table}") as lines:
         for line in lines:
-            place = line.split(" ", 1)[0]
-            if "-" in place and not place.endswith(":"):
+            addresses = line.split(" ", 1)[0]
+            if "-" in addresses and not addresses.endswith(":"):
                 if found:
                     break
-                start, end = (int(part, 16) for part in place.split("-"))
+                start, end = (int(part, 16) for part in addresses.split("-"))
                 if not start <= address < end:
                     continue
             elif not found:
@@ -153,18 +153,19 @@ def _mapping_at(address: int, table: str = "maps") -> list[str]:
 
 
 def _is_mapped_at(address: int, fd: int) -> bool:
-    """Whether an address is a mapping of this file: of the device and inode that the kernel says for a second one.
+    """Whether the mapping at an address is one of this file.
 
-    They are not compared with fstat's, which on overlayfs and btrfs are others.
+    The file is mapped a second time, and the kernel must name the same device and inode for both mappings.  What fstat
+    names cannot be compared with that: on overlayfs and btrfs it differs.
     """
     with mmap.mmap(fd, 1, prot=mmap.PROT_READ) as probe:
         import numpy as np
 
         view = np.frombuffer(probe, np.uint8)
-        second = view.ctypes.data
+        second_address = view.ctypes.data
         del view
-        here, there = (_mapping_at(at) for at in (address, second))
-    return bool(here) and here[0].split()[3:5] == there[0].split()[3:5]
+        first, second = _mapping_at(address), _mapping_at(second_address)
+    return bool(first) and first[0].split()[3:5] == second[0].split()[3:5]
 
 
 def _private_pages(address: int) -> bool:

@@ -81,7 +81,7 @@ def _fitting(cause: BaseException, text: str, room: int) -> bytes:
 
 
 def _framed(value: object) -> bytes:
-    size, pieces = frame.frame(value, home=True)
+    size, pieces = frame.frame(value, to_consumer=True)
     memory = bytearray(size)
     frame.fill(memoryview(memory), pieces)
     return bytes(memory)

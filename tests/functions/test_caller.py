@@ -29,7 +29,7 @@ def chunk(function, *, collate=None, seed: int = 0, on_error: str = "skip") -> C
 
 def arena() -> Arena:
     memory = memoryview(bytearray(1 << 20))
-    return Arena(lambda size: memory[:size])
+    return Arena(lambda size: memory[:size], frame.HEAD_BYTES)
 
 
 def no_three(item: int) -> int:

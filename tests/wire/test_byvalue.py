@@ -39,16 +39,16 @@ from fastfeed.wire import byvalue
 values = pickle.loads(sys.stdin.buffer.read())
 for value in values:
     value.touch()
-again = pickle.loads(byvalue.dumps(values, [], home=False))
+again = pickle.loads(byvalue.dumps(values, [], to_consumer=False))
 assert all(type(a) is type(b) for a, b in zip(values, again))
-sys.stdout.buffer.write(byvalue.dumps(values, [], home=True))
+sys.stdout.buffer.write(byvalue.dumps(values, [], to_consumer=True))
 """
 
 
 def elsewhere(values: object) -> bytes:
     """Send values to another process, touch them there, and return what it sends home."""
     path = [str(Path(fastfeed.__file__).parents[1]), *sys.path]
-    sent = byvalue.dumps(values, [], home=False)
+    sent = byvalue.dumps(values, [], to_consumer=False)
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE.format(path=path)], input=sent, capture_output=True, check=False
     )

@@ -187,7 +187,7 @@ def test_only_a_frame_with_arrays_refers_to_its_memory() -> None:
 
 
 def arena_of(memory: bytearray) -> Arena:
-    return Arena(lambda size: memoryview(memory)[:size])
+    return Arena(lambda size: memoryview(memory)[:size], frame.HEAD_BYTES)
 
 
 def test_arrays_made_in_the_arena_stay_where_they_are() -> None:
