@@ -1,7 +1,7 @@
 """What function workers do with a unit: map a chunk, run a generator over a part, step a stream.
 
-These objects travel to the workers once, pickled by value, and are called there unit by unit; with num_workers=0 the
-same objects are called in the consumer.
+These objects are pickled by value, travel to each worker once, and are called there unit by unit; with num_workers=0
+the consumer calls them itself.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from fastfeed.wire.arena import Arena
 
     Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-    Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
     Note = Callable[[int], None]  # says which item is in hand
+    # What a worker is sent: whether to say which item is in hand, because the unit has killed a worker; the unit, or
+    # None to have it given back; how many items it has.
+    Task = tuple[bool, Any, int]
 
 
 class GivenBack:
-    """What a worker replies for a unit that is not to be done."""
+    """What a worker replies when it is to give a unit back."""
 
 
 def name_of(function: object) -> str:
@@ -32,35 +34,35 @@ def name_of(function: object) -> str:
 
 
 class Caller:
-    """What all work has; calling it with a unit gives the reply."""
+    """What a worker does with a unit: a call with the unit returns the reply."""
 
     arena: Arena | None = None
-    """Where the reply will be written, in a worker; it is empty when a unit begins."""
+    """In a worker, where the reply will be written; empty when a unit begins."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, unit: Any, note: Note | None) -> Any:
-        """Do a unit; `note`, where given, is told which item is in hand."""
+        """Do a unit; call `note`, where given, with the number of each item that is begun."""
         raise NotImplementedError
 
     def name(self) -> str:
-        """What messages call this work."""
+        """What messages call the function."""
         return name_of(self.function)
 
     def arguments(self) -> Arguments | None:
-        """What travels beside this object, for `attach` on the other side."""
+        """What travels beside this object; the other side attaches it."""
         return None
 
     def attach(self, arguments: Callable[[], Any]) -> None:
-        """Remember how to get the arguments; each call gives fresh ones."""
+        """Remember how to get the arguments: each call of `arguments` returns fresh ones."""
 
-    def here(self, unit: Any) -> Iterator[Any]:
-        """Do a unit in this process: replies, in which nothing is sealed."""
+    def replies(self, unit: Any) -> Iterator[Any]:
+        """Do a unit in the consumer: one or more replies, in which nothing is sealed."""
         yield self(unit, None)
 
     def sendable(self, unit: Any, reply: Any) -> Any:
-        """Make a reply that could not be pickled one that can; raises where there is none."""
+        """Return what to send in place of a reply that cannot be pickled, or raise."""
         raise frame.UnpicklableError(frame.refusal(reply))
 
     def close(self) -> None:

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from fastfeed.wire.arena import Arena
     from fastfeed.wire.failure import Failure
 
+    # Epoch, index of the first item, the items, offsets of those to leave out.
+    Chunk = tuple[int, int, list[Any], list[int]]
+    # Results, or with a collate function [batch] or []; failures by offset.
+    ChunkReply = tuple[list[Any], dict[int, Failure]]
+
 
 class ChunkCaller(Caller):
     """Apply a function to the items of a chunk.
 
-    A unit is (epoch, index of the first item, items, offsets to leave out); the reply is (results, failures by offset),
-    or, with a collate function, ([batch] or [], failures by offset).
-
     Each item that draws random numbers is given its own seed, (seed, epoch, index), so that results do not depend on
-    how items fall into chunks.  Seeding costs more than many a function, so it begins when a chunk is seen to have
-    drawn numbers, and that chunk is done again.  Results are taken as they are when they are returned: the function may
-    fill the same array again.
+    how items fall into chunks.  Seeding costs more than many functions do, so it begins when a chunk has drawn numbers,
+    and that chunk is done again.  Results are copied when they are returned, because the function may fill the same
+    array again.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class ChunkCaller(Caller):
         self._replace = on_error == "replace"
         self._seeding = False
 
-    def __call__(self, unit: tuple[int, int, list[Any], list[int]], note: Note | None) -> Any:
+    def __call__(self, unit: Chunk, note: Note | None) -> ChunkReply:
         """Map a chunk."""
         if not self._seeding:
             before = random_state()
@@ -63,7 +65,7 @@ class ChunkCaller(Caller):
             if loaded or "numpy.random" not in sys.modules:
                 return reply
 
-    def _reply(self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None) -> Any:
+    def _reply(self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None) -> ChunkReply:
         collate: Any = self._collate
         rows = None
         if self.arena is not None:
@@ -104,7 +106,7 @@ class ChunkCaller(Caller):
         note: Note | None,
         keep: Callable[[Any, int], Any] | None,
     ) -> tuple[list[Any], dict[int, Failure]]:
-        """Results and failures; `keep` says what of a result, and of how many before it, is kept at once."""
+        """Results and failures; `keep` is given a result and its number, and returns what is kept of it."""
         function = self.function
         results: list[Any] = []
         failures: dict[int, Failure] = {}
@@ -136,7 +138,7 @@ class ChunkCaller(Caller):
                 results.append(None)
         return results, failures
 
-    def sendable(self, unit: tuple[int, int, list[Any], list[int]], reply: Any) -> Any:
+    def sendable(self, unit: Chunk, reply: ChunkReply) -> ChunkReply:
         """Make failures of the results that cannot be pickled."""
         _, _, items, without = unit
         results, failures = reply
@@ -159,7 +161,7 @@ class ChunkCaller(Caller):
 
 
 def rows_for(collate: Callable[..., Any], count: int, arena: Arena | None) -> BatchMemory | None:
-    """Memory for a batch of that many items, where the collate function is one of fastfeed's own."""
+    """Memory for a batch of that many items, if the collate function is one of fastfeed's own."""
     from fastfeed.collate.batch import BatchMemory
     from fastfeed.collate.collate import collate as default_collate
     from fastfeed.collate.pad import Pad
@@ -171,7 +173,7 @@ def rows_for(collate: Callable[..., Any], count: int, arena: Arena | None) -> Ba
 
 
 def blank_for(collate: Callable[..., Any], like: Any) -> Any:
-    """What stands for a failure in a batch of items like that."""
+    """What stands for a failed item in a batch of items like this one."""
     from fastfeed.collate.pad import Pad
     from fastfeed.collate.structure import blank
 

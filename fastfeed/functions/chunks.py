@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring
@@ -16,14 +16,15 @@ from fastfeed.wire import frame
 from fastfeed.wire.failure import said, worker_error
 from fastfeed.wire.snapshot import FIXED, snapshot
 
-# An automatic chunk is to take a worker, and the iterable, about this long, and neither it nor its results shall be
-# large.
+if TYPE_CHECKING:
+    from fastfeed.functions.chunk_caller import Chunk, ChunkReply
+
+    # Epoch, index of the first item, the items.
+    Unit = tuple[int, int, list[Any]]
+
+# Target for an automatic chunk: this long to pull and this long to run, with small input and output.
 _CHUNK_S = 2e-3
-
-
 _CHUNK_BYTES = 1 << 20
-
-
 _CHUNK_ITEMS = 4096
 
 
@@ -41,9 +42,9 @@ class ChunksJob(FunctionJob):
         collate: Callable[[list[Any]], Any] | None,
         on_error: str,
         seed: int,
-        careful: bool,
+        timed: bool,
     ) -> None:
-        super().__init__(ChunkCaller(function, collate, seed, on_error), careful)
+        super().__init__(ChunkCaller(function, collate, seed, on_error), timed)
         self._iterable = iterable
         self._begun = False
         self._fixed = batch_size or chunk_size
@@ -52,8 +53,8 @@ class ChunksJob(FunctionJob):
         self._chunk = 1
         self._pull_s = self._item_bytes = 0.0  # of one item
 
-    def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
-        """(epoch, index of the first item, items): no more of the iterable than is in flight."""
+    def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
+        """Chunks of the iterable, of which no more is pulled than is in flight."""
         for epoch in self._epochs(epochs):
             items = iter(self._iterable)
             if items is self._iterable and self._begun:
@@ -92,25 +93,25 @@ class ChunksJob(FunctionJob):
         self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)
         return chunk, stopped
 
-    def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
-        """The chunk as it is."""
+    def task(self, unit: Unit, without: list[int]) -> tuple[Chunk, int]:
+        """The chunk as it is, and what to leave out of it."""
         return (*unit, without), len(unit[2])
 
-    def _culprit(self, unit: Any) -> str:
+    def _culprit(self, unit: Unit) -> str:
         _, first, items = unit
         for offset, item in enumerate(items):
             try:
                 frame.frame(item)
             except frame.UnpicklableError:
-                return f"item {first + offset} for {self._work.name()} ({type(item).__name__})"
+                return f"item {first + offset} for {self._caller.name()} ({type(item).__name__})"
         return self.what(unit)
 
-    def sent(self, unit: Any, size: int) -> None:
-        """See how large items are."""
+    def sent(self, unit: Unit, size: int) -> None:
+        """Note how large items are."""
         self._item_bytes = size / len(unit[2])
 
-    def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
-        """Let chunks grow towards a fixed time, in steps, while they are small."""
+    def finished(self, unit: Unit, reply_bytes: int, ring: Ring) -> None:
+        """Let chunks grow, step by step, towards a fixed time and no further than a fixed size."""
         if self._fixed is not None:
             return
         samples, _, _, work_ns, _ = ring.native.totals()
@@ -118,15 +119,15 @@ class ChunksJob(FunctionJob):
         item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
         self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))
 
-    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
+    def deadly(self, unit: Unit, items: dict[int, Death]) -> None:
         """Note the items that are left out; the first of them is the failure where they may not be."""
         _, first, chunk = unit
         for offset, death in items.items():
             self._bad(first + offset, f"{death}; the item was tried twice")
             if self._on_error == "raise" and self.failure is None:
                 self.failure = WorkerDied(
-                    f"item {first + offset}, {_short(chunk[offset])}, of {self._work.name()} has cost two workers; the "
-                    f'last: {death}; mend it, or pass on_error="skip"',
+                    f"item {first + offset}, {_short(chunk[offset])}, of {self._caller.name()} has cost two workers; "
+                    f'the last: {death}; mend it, or pass on_error="skip"',
                     pid=death.pid,
                     signal=death.signal,
                     sample=f"item {first + offset}",
@@ -136,20 +137,19 @@ class ChunksJob(FunctionJob):
     def _bad(self, index: int, reason: str) -> None:
         self.errors[index] = SampleError(f"item {index}", index, reason)
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
+    def results(self, unit: Unit, reply: ChunkReply) -> list[Any]:
         """The results; failures are noted or raised after what came before them."""
         _, first, items = unit
-        results: list[Any]
         results, failures = reply
         for offset, (_, error, text) in failures.items():
-            self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
+            self._bad(first + offset, f"{self._caller.name()} raised {said(error)}")
             if self._on_error == "raise":
                 what = f"item {first + offset}, {_short(items[offset])}"
-                self.failure = worker_error(self._work.name(), what, error, text)
+                self.failure = worker_error(self._caller.name(), what, error, text)
         self.samples += len(items) - len(failures)
         return results
 
-    def what(self, unit: Any) -> str:
+    def what(self, unit: Unit) -> str:
         """Name the items of a chunk."""
         _, first, items = unit
         return f"item {first}" if len(items) == 1 else f"items {first} to {first + len(items) - 1}"

@@ -19,6 +19,7 @@ from fastfeed.wire import frame
 from fastfeed.wire.failure import failure, said, worker_error
 
 if TYPE_CHECKING:
+    from fastfeed.functions.caller import Task
     from fastfeed.wire.failure import Failure
 
 _OVER = object()
@@ -34,14 +35,14 @@ class FunctionJob:
     kind = WorkerKind("fastfeed.functions.worker", AS_IN_THE_CONSUMER, addressed=True)
     classes: list[str] | None = None
 
-    def __init__(self, work: Caller, careful: bool) -> None:
+    def __init__(self, caller: Caller, timed: bool) -> None:
         self.errors: dict[int, SampleError] = {}
         self.samples = self.copies = 0
         self.failure: Exception | None = None
-        self._work = work
-        self._careful = careful
+        self._caller = caller
+        self._timed = timed
         self._epoch = 0
-        # By sequence, units that have cost a worker: done item by item from then on, less the items in the list.
+        # sequence -> offsets to leave out, for units that have killed a worker; such units are done one item at a time.
         self._suspects: dict[int, list[int]] = {}
 
     # ---- what a subclass says ----
@@ -51,7 +52,7 @@ class FunctionJob:
         raise NotImplementedError
 
     def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
-        """What a worker is sent, less some items, and how many items that is."""
+        """The unit as a worker is sent it, without some of its items, and how many are left."""
         raise NotImplementedError
 
     def worker_of(self, unit: Any) -> int:
@@ -83,7 +84,7 @@ class FunctionJob:
         """Items that killed two workers: note them, or let them be the failure."""
         death = next(iter(items.values()))
         self.failure = WorkerDied(
-            f"{self.what(unit)} of {self._work.name()} has cost two workers; the last: {death}; a generator cannot "
+            f"{self.what(unit)} of {self._caller.name()} has cost two workers; the last: {death}; a generator cannot "
             f"go on past it, so mend what it does there",
             pid=death.pid,
             signal=death.signal,
@@ -93,9 +94,9 @@ class FunctionJob:
     # ---- the feed's side ----
 
     def spec(self) -> bytearray:
-        """The work itself."""
+        """The caller and its arguments."""
         try:
-            return packed_spec(self._work, self._careful)
+            return packed_spec(self._caller, self._timed)
         except frame.UnpicklableError as error:
             raise ConfigError(
                 f"{self._unpicklable()} cannot be sent to the workers: {error.__cause__}; make it inside the function, "
@@ -103,14 +104,14 @@ class FunctionJob:
             ) from error
 
     def _unpicklable(self) -> str:
-        args, kwargs = self._work.arguments() or ((), {})
-        names = inspect.signature(self._work.function).parameters
+        args, kwargs = self._caller.arguments() or ((), {})
+        names = inspect.signature(self._caller.function).parameters
         for name, value in (*zip(names, args, strict=False), *kwargs.items()):
             try:
                 frame.frame(value)
             except frame.UnpicklableError:
-                return f"{name}=, an argument of {self._work.name()},"
-        return self._work.name()
+                return f"{name}=, an argument of {self._caller.name()},"
+        return self._caller.name()
 
     def table_fd(self) -> int | None:
         """Nothing besides."""
@@ -130,7 +131,8 @@ class FunctionJob:
     def _write(self, ring: Ring, slot: Slot, unit: Any, without: list[int] | None) -> None:
         """Send a unit; where something must be left out and cannot, None, for the worker to give back."""
         task, items = (None, 0) if without and not self.can_leave_out else self.task(unit, without or [])
-        message = without is not None, task, items
+        one_by_one = without is not None
+        message: Task = one_by_one, task, items
         pickled = frame.small(message)
         if pickled is not None and ring.native.send(slot.number, pickled):
             self.sent(unit, len(pickled))
@@ -154,7 +156,7 @@ class FunctionJob:
         ring.open_again(slot, 0, self.worker_of(slot.unit))
 
     def restore(self, ring: Ring, slot: Slot) -> None:
-        """Write the task again: whoever had it may have begun to write the reply over it."""
+        """Write the task again: the worker that had it may have begun to write its reply over it."""
         self._write(ring, slot, slot.unit, self._suspects.get(slot.sequence))
 
     def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
@@ -188,7 +190,7 @@ class FunctionJob:
                 reply = frame.read_copied(memory) if scarce else frame.read(memory)
                 self.copies += scarce and frame.has_buffers(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
-            what = f"what {self._work.name()} returned for {self.what(unit)}"
+            what = f"what {self._caller.name()} returned for {self.what(unit)}"
             self.failure = WorkerError(f"{what} cannot be loaded in this process: {said(error)}")
             self.failure.__cause__ = error
             return []
@@ -202,18 +204,18 @@ class FunctionJob:
 
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
-        name = self._work.name()
+        name = self._caller.name()
         if what:  # not in the function itself
             return worker_error(f"{what}, for {name},", self.what(unit), cause, text)
         return worker_error(name, self.what(unit), cause, text)
 
     def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
-        """Do the same work in this process, with random numbers of its own."""
+        """Do the same in this process, with random numbers apart from those of the rest of it."""
         aside = RandomAside()
         try:
             for unit in units:
                 task, _ = self.task(unit, [])
-                replies = self._work.here(task)
+                replies = self._caller.replies(task)
                 while True:
                     with aside:
                         try:
@@ -227,7 +229,7 @@ class FunctionJob:
                 yield []
         finally:
             with aside:
-                self._work.close()
+                self._caller.close()
 
     def length(self) -> int:
         """Nobody knows how much a generator yields."""

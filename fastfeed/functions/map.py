@@ -30,8 +30,8 @@ def map(
     ----------
     fn : callable
         Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  It may return the
-        same array or container each time, with other values, unless a collate function of yours gets them.  After a
-        worker's death, and once in a worker if it draws random numbers, it may be called again with the same item.
+        same array or container each time, with other values, unless a collate function of yours gets them.  It may be
+        called again with the same item after a worker's death, and once in each worker if it draws random numbers.
     iterable : iterable
         Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.
     batch_size : int, optional

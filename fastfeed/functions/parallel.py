@@ -110,12 +110,12 @@ def parallel(
         bound.apply_defaults()
         where, count = _cut(function, bound, names)
         arguments = bound.args, bound.kwargs
-        careful = timeout is not None
+        timed = timeout is not None
         if split_size is not None and count is not None:
-            return Feed(RunsJob(function, arguments, where, count, split_size, fixed, careful), engine)
+            return Feed(RunsJob(function, arguments, where, count, split_size, fixed, timed), engine)
         workers = machine.available_cpus() if num_workers is None else max(1, num_workers)
         streams = workers if copies else 1 if count is None else max(1, min(workers, count))
-        job = StreamsJob(function, arguments, where, streams, count, fixed, careful, ordered)
+        job = StreamsJob(function, arguments, where, streams, count, fixed, timed, ordered)
         return Feed(job, _with_workers(engine, streams))
 
     return call

@@ -24,9 +24,9 @@ def seed_everything(*numbers: int) -> None:
 
 
 def random_state() -> tuple[Any, ...]:
-    """State of the generators that `seed_everything` seeds, to be compared.
+    """State of the generators that `seed_everything` seeds, for comparing.
 
-    A module that nobody has loaded cannot have been drawn from, and asking it costs more than a small unit of work.
+    A module that is not loaded cannot have been drawn from, and loading it to ask would cost more than a small unit.
     """
     python, state = sys.modules.get("random"), _numpy_state()
     return (
@@ -36,13 +36,13 @@ def random_state() -> tuple[Any, ...]:
 
 
 def _numpy_state() -> Any:
-    # Asked for by name: a module that is being loaded is there before its functions are.
+    # By getattr, because a module that is still being loaded may lack its functions.
     get_state = getattr(sys.modules.get("numpy.random"), "get_state", None)
     return None if get_state is None else get_state()
 
 
 class RandomAside:
-    """Keep the random state of work apart from that of the process which it is done in, over several pieces of it."""
+    """Give units that are done in the consumer a random state of their own, apart from that of the process."""
 
     def __init__(self) -> None:
         self._ours: tuple[Any, Any] | None = None

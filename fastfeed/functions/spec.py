@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _ALIGN = 64
 
 
-def packed_spec(caller: Caller, careful: bool) -> bytearray:
-    """Pack a caller; the frames are aligned.
+def packed_spec(caller: Caller, timed: bool) -> bytearray:
+    """Pack a caller, with its frames aligned; `timed` says that a timeout is set.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def packed_spec(caller: Caller, careful: bool) -> bytearray:
         If the function or an argument cannot travel.
     """
     frames = [callables.packed(caller), frame.frame(_named(caller.arguments()))]
-    header = {"sys_path": callables.search_path(), "careful": careful}
+    header = {"sys_path": callables.search_path(), "timed": timed}
     # Room for the largest numbers: they are not known before the header's size is.
     starts = []
     end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))
@@ -63,7 +63,7 @@ class Spec:
         length = int.from_bytes(memory[:8], "little")
         header = marshal.loads(memory[8 : 8 + length])
         self.sys_path: list[str] = header["sys_path"]
-        self.careful: bool = header["careful"]
+        self.timed: bool = header["timed"]
         self._caller_at, self._arguments_at = header["starts"]
 
     def _mapped(self) -> memoryview:

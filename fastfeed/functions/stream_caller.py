@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastfeed.functions.caller import Arguments, Note
+    from fastfeed.wire.failure import Failure
 
+    # Epoch, number of the run, its parts: one for each argument that is split.
+    Run = tuple[int, int, list[Any]]
+    # What was yielded; what was raised after that, or None; whether what was yielded is sealed.
+    RunReply = tuple[list[Any], Failure | None, bool]
+    # Epoch, stream, number of the item that is asked for, begin and end of the stream's part.
+    StreamItem = tuple[int, int, int, tuple[int, int] | None]
 
 ArgumentPath = tuple[str, object]
 """An argument of a call: ("args", position) or ("kwargs", name)."""
@@ -41,7 +48,7 @@ class GeneratorCaller(Caller):
         return self._arguments()
 
     def attach(self, arguments: Callable[[], Arguments]) -> None:
-        """Take the arguments from here."""
+        """Take the arguments from this function, whenever they are asked for."""
         self._arguments = arguments
 
     def start(
@@ -73,10 +80,9 @@ def argument(arguments: Arguments, where: ArgumentPath) -> Any:
 
 
 class RunCaller(GeneratorCaller):
-    """Call a generator function on one part, and collect what it yields.  A unit is (epoch, run, parts).
+    """Call a generator function on one part, and collect what it yields.
 
-    Parts come with the unit, so that workers need not hold what is cut; the other arguments are loaded once.  The reply
-    is (what was yielded; what was raised after that, or None; whether that is sealed).
+    Parts come with the unit, so that workers need not hold what is split; the other arguments are loaded once.
     """
 
     def __init__(
@@ -87,22 +93,22 @@ class RunCaller(GeneratorCaller):
         self._others: Arguments | None = None
 
     def arguments(self) -> Arguments:
-        """Arguments of the call, less those that are cut."""
+        """Arguments of the call, without those that are split."""
         args, kwargs = super().arguments()
-        cut = set(self._split)
+        split = set(self._split)
         return (
-            tuple(None if ("args", position) in cut else value for position, value in enumerate(args)),
-            {name: None if ("kwargs", name) in cut else value for name, value in kwargs.items()},
+            tuple(None if ("args", position) in split else value for position, value in enumerate(args)),
+            {name: None if ("kwargs", name) in split else value for name, value in kwargs.items()},
         )
 
-    def run(self, unit: tuple[int, int, list[Any]]) -> Iterator[Any]:
+    def run(self, unit: Run) -> Iterator[Any]:
         """Begin a run."""
         epoch, run, parts = unit
         if self._others is None:
             self._others = self._arguments()
         return self.start(self._others, self._split, parts, epoch, run)
 
-    def __call__(self, unit: tuple[int, int, list[Any]], note: Note | None) -> Any:
+    def __call__(self, unit: Run, note: Note | None) -> RunReply:
         """Do a run, in a worker."""
         arena = self.arena
         assert arena is not None
@@ -115,18 +121,18 @@ class RunCaller(GeneratorCaller):
             return items, failure(error), True
         return items, None, True
 
-    def here(self, unit: tuple[int, int, list[Any]]) -> Iterator[Any]:
-        """Do a run, in this process: item by item."""
+    def replies(self, unit: Run) -> Iterator[RunReply]:
+        """Do a run in the consumer: a reply for each item."""
         for item in self.run(unit):
             yield [item], None, False
 
 
 class StreamCaller(GeneratorCaller):
-    """Step a generator: a unit is (epoch, stream, item, bounds) and asks for that item of the stream, or its end.
+    """Step a generator: a unit asks for the next item of the stream, or its end.
 
-    A worker holds one stream.  If it is asked for an item further on, because the worker that held the stream before
-    has died, it starts the generator again and drops what has been delivered.  Each call sees its arguments as they
-    were sent, whatever the call before has done to them.
+    A worker holds one stream.  If the worker that held the stream before has died, this one is asked for a later item
+    than the first: it starts the generator again and drops the items that were delivered.  Each call gets its arguments
+    as they were sent, whatever the last call has done to them.
     """
 
     def __init__(
@@ -138,7 +144,7 @@ class StreamCaller(GeneratorCaller):
         self._position = 0
         self._generator: Iterator[Any] | None = None
 
-    def __call__(self, unit: tuple[int, int, int, tuple[int, int] | None], note: Note | None) -> Any:
+    def __call__(self, unit: StreamItem, note: Note | None) -> Any:
         """Make an item."""
         epoch, stream, item, bounds = unit
         if self._epoch != epoch or item == 0 or self._position > item:
@@ -167,5 +173,5 @@ class StreamCaller(GeneratorCaller):
         if close is not None:
             try:
                 close()
-            except Exception:  # nobody is there to be told but standard error
+            except Exception:  # nobody listens any more, but standard error is there
                 traceback.print_exc()

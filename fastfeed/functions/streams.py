@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from fastfeed.functions.caller import Arguments
-
 from fastfeed.functions.job import FunctionJob
 from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument
 from fastfeed.wire import frame
+
+if TYPE_CHECKING:
+    from fastfeed.functions.caller import Arguments
+    from fastfeed.functions.stream_caller import Run, RunReply, StreamItem
+
+    # Epoch, number of the run, begin and end of its elements.
+    RunUnit = tuple[int, int, tuple[int, int]]
 
 
 class RunsJob(FunctionJob):
@@ -24,23 +28,23 @@ class RunsJob(FunctionJob):
         count: int,
         size: int,
         seed: int,
-        careful: bool,
+        timed: bool,
     ) -> None:
-        super().__init__(RunCaller(function, arguments, split, seed), careful)
+        super().__init__(RunCaller(function, arguments, split, seed), timed)
         self._whole = [argument(arguments, where) for where in split]
         self._bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
 
-    def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
-        """(epoch, run, bounds)."""
+    def units(self, epochs: int | None, workers: int) -> Iterator[RunUnit]:
+        """Runs, in the order of the argument."""
         for epoch in self._epochs(epochs if self._bounds else 0):
             yield from ((epoch, run, bounds) for run, bounds in enumerate(self._bounds))
 
-    def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
+    def task(self, unit: RunUnit, without: list[int]) -> tuple[Run, int]:
         """The run with its parts."""
         epoch, run, bounds = unit
         return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
+    def results(self, unit: RunUnit, reply: RunReply) -> list[Any]:
         """What the run yielded; what it raised after that is the failure."""
         items, failed, sealed = reply
         self.samples += len(items)
@@ -48,7 +52,7 @@ class RunsJob(FunctionJob):
             self.failure = self._error(unit, failed)
         return [frame.opened(item) for item in items] if sealed else list(items)
 
-    def what(self, unit: Any) -> str:
+    def what(self, unit: RunUnit) -> str:
         """Name the elements of a run."""
         _, run, (start, stop) = unit
         return f"run {run}, elements {start} to {stop - 1}"
@@ -65,29 +69,27 @@ class StreamsJob(FunctionJob):
         streams: int,
         count: int | None,
         seed: int,
-        careful: bool,
+        timed: bool,
         ordered: bool,
     ) -> None:
-        super().__init__(StreamCaller(function, arguments, split, seed), careful)
+        super().__init__(StreamCaller(function, arguments, split, seed), timed)
         self._ordered = ordered
         self._bounds: list[tuple[int, int] | None] = [None] * streams
         if count is not None:
             self._bounds = [(count * s // streams, count * (s + 1) // streams) for s in range(streams)]
-        # Of the epoch being opened: the streams that have not ended as far as is known, and by stream, the items asked
-        # for and the replies to come.
-        self._opening = -1
-        self._living: list[int] = []
-        self._asked: list[int] = []
-        self._awaited: list[int] = []
+        self._opening = -1  # the epoch that units are made of
+        self._living: list[int] = []  # its streams that are not known to have ended
+        self._asked: list[int] = []  # stream -> items asked for
+        self._awaited: list[int] = []  # stream -> replies that have not come yet
 
-    def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
-        """(epoch, stream, item, bounds), until all streams are known to have ended."""
+    def units(self, epochs: int | None, workers: int) -> Iterator[StreamItem]:
+        """Items of the streams, until every stream is known to have ended."""
         streams = range(len(self._bounds))
         for epoch in self._epochs(epochs):
             before = self.samples
             self._opening, self._living = epoch, list(streams)
             self._asked, self._awaited = [0 for _ in streams], [0 for _ in streams]
-            # In turn, or of the stream from which the least is awaited, which is the fastest.
+            # In turn or, unordered, from the stream that has the fewest replies to come: it is the fastest.
             load = self._asked if self._ordered else self._awaited
             while self._living:
                 stream = min(self._living, key=load.__getitem__)
@@ -96,13 +98,13 @@ class StreamsJob(FunctionJob):
                 self._awaited[stream] += 1
                 yield epoch, stream, item, self._bounds[stream]
             if self.samples == before:
-                return  # what yields nothing would not do so for ever
+                return  # or an endless feed of what yields nothing would never return
 
-    def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
+    def task(self, unit: StreamItem, without: list[int]) -> tuple[StreamItem, int]:
         """The unit as it is."""
         return unit, 1
 
-    def worker_of(self, unit: Any) -> int:
+    def worker_of(self, unit: StreamItem) -> int:
         """Stream s lives on worker s."""
         return int(unit[1])
 
@@ -110,10 +112,10 @@ class StreamsJob(FunctionJob):
         """Two for each stream, and one that the consumer holds: few, so that their memory stays in the caches."""
         return 2 + 2 * len(self._bounds)
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
+    def results(self, unit: StreamItem, reply: Any) -> list[Any]:
         """The item, or nothing at the stream's end."""
         epoch, stream, _, _ = unit
-        if epoch == self._opening:  # replies that run on past the end belong to the epoch before
+        if epoch == self._opening:  # late replies are of the epoch before
             self._awaited[stream] -= 1
             if reply is End and stream in self._living:
                 self._living.remove(stream)
@@ -122,6 +124,6 @@ class StreamsJob(FunctionJob):
         self.samples += 1
         return [reply]
 
-    def what(self, unit: Any) -> str:
+    def what(self, unit: StreamItem) -> str:
         """Name an item of a stream."""
         return f"item {unit[2]} of stream {unit[1]}"

@@ -16,8 +16,12 @@ from fastfeed.wire.failure import Failed, failure
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastfeed.functions.caller import Caller
     from fastfeed.wire.failure import Failure
+
+    Reserve = Callable[[int], memoryview]
 
 
 def main() -> None:
@@ -32,12 +36,18 @@ def main() -> None:
     callables.search_like(spec.sys_path)
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
-    work: Caller | None = None
-    broken: Failure | None = None
+    reserve = _reserver(worker)
     try:
-        work = spec.caller()
-    except BaseException as error:  # reported with the first unit, where the consumer listens
-        broken = failure(Failed("loading the function in a worker", error))
+        caller = spec.caller()
+    except BaseException as error:
+        _refuse(worker, reserve, failure(Failed("loading the function in a worker", error)))
+        return
+    _serve(worker, reserve, caller, spec.timed)
+    caller.close()
+
+
+def _reserver(worker: _native.FunctionWorker) -> Reserve:
+    """Return what makes the first n bytes of the slot in hand exist, and returns them."""
 
     def reserve(size: int) -> memoryview:
         had = worker.allocated()
@@ -45,28 +55,33 @@ def main() -> None:
             worker.set_allocated(grow(RING_FD, worker.offset(), size, worker.limit(), had))
         return worker.payload(size)
 
-    arena = Arena(reserve, frame.HEAD_BYTES)
-    if work is not None:
-        work.arena = arena
+    return reserve
+
+
+def _refuse(worker: _native.FunctionWorker, reserve: Reserve, broken: Failure) -> None:
+    """Answer every unit with why none can be done: the consumer listens to answers, and to nothing before them."""
     worker.attach()
-    note = worker.note if spec.careful else None
+    while worker.take() >= 0:
+        worker.reply(frame.write(broken, reserve, to_consumer=True), _native.E_PYTHON, 1)
+
+
+def _serve(worker: _native.FunctionWorker, reserve: Reserve, caller: Caller, timed: bool) -> None:
+    """Do units until the feed stops; if a timeout is set, say which item is in hand."""
+    arena = caller.arena = Arena(reserve, frame.HEAD_BYTES)
+    note = worker.note if timed else None
+    worker.attach()
     while worker.take() >= 0:
         items = 1
         code = 0
         try:
-            if work is None:
-                used, code = frame.write(broken, reserve, to_consumer=True), _native.E_PYTHON
-            else:
-                careful, unit, items = frame.read_copied(worker.payload(worker.used()))
-                arena.clear()
-                reply = GivenBack if unit is None else work(unit, worker.note if careful else note)
-                try:
-                    used = frame.write(reply, reserve, True, arena)
-                except frame.UnpicklableError:
-                    used = frame.write(work.sendable(unit, reply), reserve, True, arena)
-                del reply, unit
+            one_by_one, unit, items = frame.read_copied(worker.payload(worker.used()))
+            arena.clear()
+            reply = GivenBack if unit is None else caller(unit, worker.note if one_by_one else note)
+            try:
+                used = frame.write(reply, reserve, True, arena)
+            except frame.UnpicklableError:
+                used = frame.write(caller.sendable(unit, reply), reserve, True, arena)
+            del reply, unit
         except BaseException as error:
             used, code = frame.write(failure(error), reserve, to_consumer=True), _native.E_PYTHON
         worker.reply(used, code, items)
-    if work is not None:
-        work.close()

@@ -1,4 +1,4 @@
-"""What an image worker process runs: settle in, attach to the ring, make rows until told to stop."""
+"""What an image worker process runs: settle in, attach to the ring, make rows until the feed stops."""
 
 from __future__ import annotations
 

@@ -44,16 +44,16 @@ def no_three(item: int) -> int:
 @pytest.mark.parametrize(
     ("on_error", "results"), [("skip", [10, 20, 40]), ("replace", [10, 20, None, 40]), ("raise", [10, 20])]
 )
-@pytest.mark.parametrize("careful", [False, True])
-def test_a_failure_is_left_out_replaced_or_the_end(on_error: str, results: list[int | None], careful: bool) -> None:
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_failure_is_left_out_replaced_or_the_end(on_error: str, results: list[int | None], timed: bool) -> None:
     noted: list[int] = []
-    reply, failures = chunk(no_three, on_error=on_error)((0, 0, [1, 2, 3, 4], []), noted.append if careful else None)
+    reply, failures = chunk(no_three, on_error=on_error)((0, 0, [1, 2, 3, 4], []), noted.append if timed else None)
     assert reply == results
     assert list(failures) == [2]
     what, error, text = failures[2]
     assert (what, type(error), error.args) == ("", KeyError, (3,))
     assert "in no_three" in text
-    assert noted == ([] if not careful else [0, 1, 2] if on_error == "raise" else [0, 1, 2, 3])
+    assert noted == ([] if not timed else [0, 1, 2] if on_error == "raise" else [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_run_is_the_call_on_its_part_with_a_seed_of_its_own() -> None:
     assert runs.arguments() == ((None, 2.0), {})
 
     def run(epoch: int, number: int) -> list[float]:
-        return [item for (item,), failed, _ in runs.here((epoch, number, [[5, 6]])) if failed is None]
+        return [item for (item,), failed, _ in runs.replies((epoch, number, [[5, 6]])) if failed is None]
 
     first = run(0, 0)
     assert len(first) == 2
