@@ -1,6 +1,9 @@
-"""What a worker is started with: where its descriptors are, and how each kind of worker is begun."""
+"""What a worker is started with: where its descriptors are, how each kind is begun, where it looks for modules."""
 
 from __future__ import annotations
+
+import os
+import sys
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -33,3 +36,14 @@ class WorkerKind:
 ISOLATED: Final = ("-I", "-S")
 # Functions see the interpreter's environment as they do in the consumer.
 AS_IN_THE_CONSUMER: Final = ("-s", "-P", "-S")
+
+
+def search_path() -> list[str]:
+    """Where this process looks for modules, in a form that another can follow."""
+    # Python passes over entries that are no text, such as a Path.
+    return [str(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str)]
+
+
+def search_like(path: list[str]) -> None:
+    """Look for modules where the consumer does, in its order: one of the user's may be named like one of Python's."""
+    sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]

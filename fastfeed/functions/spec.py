@@ -10,6 +10,7 @@ from __future__ import annotations
 import marshal
 import mmap
 
+from fastfeed.engine.boot import search_path
 from fastfeed.wire import callables, frame
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -28,7 +29,7 @@ def packed_spec(caller: Caller, timed: bool) -> bytearray:
         If the function or an argument cannot travel.
     """
     frames = [callables.packed(caller), frame.frame(_named(caller.arguments()))]
-    header = {"sys_path": callables.search_path(), "timed": timed}
+    header = {"sys_path": search_path(), "timed": timed}
     # Room for the largest numbers: they are not known before the header's size is.
     starts = []
     end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))

@@ -6,11 +6,11 @@ import os
 import sys
 
 from fastfeed import _native
-from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
+from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, search_like
 from fastfeed.engine.memory import grow
 from fastfeed.functions.caller import GivenBack
 from fastfeed.functions.spec import Spec
-from fastfeed.wire import callables, frame
+from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
 from fastfeed.wire.failure import Failed, failure
 
@@ -33,7 +33,7 @@ def main() -> None:
         if stream is not None:  # what is printed must not wait for the end, which may be sudden
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     spec = Spec(SPEC_FD)
-    callables.search_like(spec.sys_path)
+    search_like(spec.sys_path)
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
     reserve = _reserver(worker)

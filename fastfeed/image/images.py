@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import ISOLATED, WorkerKind
+from fastfeed.engine.boot import ISOLATED, WorkerKind, search_path
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerError
@@ -171,7 +171,7 @@ class _ImageJob(ScheduledJob):
 
     def spec(self) -> bytes:
         calls = self._packed_calls() if self._compiled.callables else None
-        return marshal.dumps({**self._spec, "sys_path": callables.search_path(), "calls": calls})
+        return marshal.dumps({**self._spec, "sys_path": search_path(), "calls": calls})
 
     def _packed_calls(self) -> bytearray:
         try:

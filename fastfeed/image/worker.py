@@ -7,9 +7,8 @@ import os
 import sys
 
 from fastfeed import _native
-from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
+from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, search_like
 from fastfeed.image.finish import content, finisher, loaded_caller
-from fastfeed.wire.callables import search_like
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 """The user's callables on their way to a worker: packed by value here, and made there with all that they need.
 
-What they need is to be found and to find others: the consumer's `sys.path`, the import hooks of what was installed as
-editable, and the names of `__main__`.  Whatever is to import modules as the consumer does begins with `search_like`.
+What they need is to be found and to find others: the import hooks of what was installed as editable, and the names of
+`__main__`.  The consumer's `sys.path` is there already: every worker that imports what is not fastfeed's begins with
+`engine.boot.search_like`.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -27,17 +27,6 @@ def packed(value: Any) -> tuple[int, list[tuple[int, Any]]]:
     from fastfeed.wire import frame
 
     return frame.frame(value, by_value=True)
-
-
-def search_path() -> list[str]:
-    """Where this process looks for modules, in a form that another can follow."""
-    # Python passes over entries that are no text, such as a Path.
-    return [str(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str)]
-
-
-def search_like(path: list[str]) -> None:
-    """Look for modules where the consumer does, in its order: one of the user's may be named like one of Python's."""
-    sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]
 
 
 def unpacked(memory: memoryview) -> Any:
