@@ -14,6 +14,8 @@ _HOMES = {
     "Feed": "engine.feed",
     "FeedClosed": "errors",
     "Normalize": "image.transforms",
+    "Prefetch": "functions.prefetch",
+    "PrefetchStats": "functions.prefetch",
     "RandomAffine": "image.transforms",
     "RandomHorizontalFlip": "image.transforms",
     "RandomResizedCrop": "image.transforms",

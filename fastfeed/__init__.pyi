@@ -12,7 +12,7 @@ from fastfeed.errors import (
 )
 from fastfeed.functions.map import map as map
 from fastfeed.functions.parallel import parallel as parallel
-from fastfeed.functions.prefetch import prefetch as prefetch
+from fastfeed.functions.prefetch import Prefetch as Prefetch, PrefetchStats as PrefetchStats, prefetch as prefetch
 from fastfeed.image.images import images as images
 from fastfeed.image.transforms import (
     CenterCrop as CenterCrop,

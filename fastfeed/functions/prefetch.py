@@ -7,11 +7,11 @@ Both arrows are `queue.SimpleQueue`: a `get` sleeps until there is something, an
 garbage collection in the middle of another `put` included.  ``room`` holds one token for each item that may be pulled;
 the thread takes a token before it pulls, so no item is made that the buffer has no room for.
 
-Shutdown note.  The thread knows the two queues and the source, never the iterator in the user's hands: when that one
-goes (`break`, an exception, garbage collection), its finaliser says `stop`, which is a flag and one more token.  A
-finaliser must not wait, since it may run in any thread under any lock; `close()` does wait, the next iteration waits
-for those before it that were told to stop, and the interpreter's exit waits for all.  The thread's last words are an
-`_End`, whatever happened, so a consumer is always woken.
+Shutdown note.  The thread knows the two queues and the source, never the iterator in the user's hands.  When the
+iterator goes (`break`, an exception, garbage collection), its finaliser calls `stop`, which sets a flag and adds one
+more token.  A finaliser must not wait, since it may run in any thread under any lock.  `close()` does wait, the next
+iteration waits for earlier ones that were stopped, and the interpreter's exit waits for all.  The last thing that the
+thread puts into its queue is an `_End`, whatever happened, so a consumer is always woken.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from types import SimpleNamespace
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from fastfeed import options
-from fastfeed.errors import FeedClosed
+from fastfeed.errors import ConfigError, FeedClosed, SampleError
 
 T = TypeVar("T")
 
-# Below this share of the time spent waiting, a faster source would change nothing that can be noticed.
+# If the consumer waits for less than this share of the time, a faster source would change nothing noticeable.
 _KEEPS_UP = 0.1
 
 
@@ -118,7 +118,12 @@ class PrefetchStats:
 
 
 class Prefetch(Generic[T]):
-    """Items of an iterable, made ahead by a background thread; made by `prefetch`."""
+    """Items of an iterable, made ahead by a background thread; made by `prefetch`.
+
+    It has what a `Feed` has that makes sense for any iterable: ``iter``, ``len``, ``errors``, ``stats()``, ``close()``
+    and ``with``.  It is no `Feed`, because a generator that is already running has no epochs to repeat or to set, and
+    no state that could be saved.
+    """
 
     def __init__(self, iterable: Iterable[T], buffer_size: int) -> None:
         self._iterable = iterable
@@ -144,6 +149,11 @@ class Prefetch(Generic[T]):
 
     def __len__(self) -> int:
         return len(cast("Any", self._iterable))
+
+    @property
+    def errors(self) -> list[SampleError]:
+        """Bad samples that were set aside: none, since whatever the source raises arrives in the loop."""
+        return []
 
     def stats(self) -> PrefetchStats:
         """What happened so far, with a verdict on which side is slow."""
@@ -208,7 +218,7 @@ class PrefetchIterator(Iterator[T]):
                 raise item.error
             raise StopIteration
         finally:
-            del item  # the traceback keeps this frame: no circle
+            del item  # the traceback keeps this frame: break the circle
 
     def close(self) -> None:
         """End the thread, and wait until the item in hand is made.  May be called again."""
@@ -262,14 +272,14 @@ class _Run:
             raise
 
     def stop(self, awaited: bool = False) -> None:
-        """Let the thread end, and wake everybody who waits; does not wait itself, and takes no lock."""
+        """Let the thread end, and wake whatever waits for it; this neither waits nor takes a lock."""
         self._awaited = self._awaited or awaited
         self.stopped = True
         self.room.put(None)
         self.ready.put(_End())
 
     def shut(self) -> None:
-        """Turn whatever the iterator is asked from now on into FeedClosed."""
+        """From now on, let the iterator raise FeedClosed."""
         self._shut = self._awaited = True
 
     def check(self) -> None:
@@ -281,12 +291,12 @@ class _Run:
             )
 
     def join(self) -> None:
-        """Wait for the end of a thread that was told to end, or has said its last words."""
+        """Wait for the end of a thread that was stopped, or has put its `_End`."""
         if self.thread is not threading.current_thread() and self.thread.ident is not None:
             self.thread.join()
 
     def finish(self) -> BaseException | None:
-        """Wait for the end, let go of what is in the buffer, and return what closing the source raised."""
+        """Wait for the end, drop what is in the buffer, and return what closing the source raised."""
         self.join()
         try:
             while True:
@@ -314,16 +324,16 @@ class _Run:
             else:
                 self._close(source)
         except BaseException as error:
-            # Without this frame, which tells the user nothing.
+            # Without this frame, which means nothing to the user.
             end.error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
         finally:
             self.ready.put(end)
-            # A frame of the source, kept by the traceback, may keep this one: no circle.
+            # The traceback keeps the source's frames, which may keep this one: break the circle.
             del end, source, iterable
             _running.discard(self)
 
     def _close(self, source: Iterator[Any]) -> None:
-        """Close a source that was left early where it ran; other iterators than these belong to the user."""
+        """Close a source that was left early, in its own thread; iterators of other kinds belong to the user."""
         if not isinstance(source, Generator | PrefetchIterator):
             return
         try:
@@ -332,24 +342,24 @@ class _Run:
             if self._awaited:
                 self._failure = error
             else:
-                # Nobody is left to catch it: what the language does for a generator that is dropped.
-                told = SimpleNamespace(
+                # Nobody is left to catch it: do as the language does for a generator that is dropped.
+                unraisable = SimpleNamespace(
                     exc_type=type(error),
                     exc_value=error,
                     exc_traceback=error.__traceback__,
                     err_msg="Exception ignored while closing the source of a prefetch",
                     object=source,
                 )
-                sys.unraisablehook(cast("Any", told))
+                sys.unraisablehook(cast("Any", unraisable))
 
 
-# Threads that have not ended; here and not in the iterators, for the sake of those whose iterator is gone.
+# Threads that have not ended.  They are kept here because some have lost their iterator.
 _running: set[_Run] = set()
 
 
 @atexit.register
 def _end_all() -> None:
-    """Let every thread end before the interpreter goes: a daemon thread would be cut off inside the user's code."""
+    """End every thread before the interpreter ends: a daemon thread would be cut off inside the user's code."""
     runs = list(_running)
     for run in runs:
         run.stop()

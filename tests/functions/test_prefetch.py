@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastfeed
+from fastfeed import Feed, Prefetch, PrefetchStats
 from fastfeed.errors import ConfigError, FeedClosed
-from fastfeed.functions.prefetch import Prefetch, PrefetchIterator, prefetch
+from fastfeed.functions.prefetch import PrefetchIterator, prefetch
 
 
 def threads() -> list[threading.Thread]:
@@ -587,7 +589,7 @@ def test_what_cannot_be_iterated_is_refused() -> None:
 def test_stats_say_which_side_is_slow() -> None:
     items = prefetch(range(5))
     assert list(items) == [0, 1, 2, 3, 4]
-    stats = items.stats()
+    stats: PrefetchStats = items.stats()
     assert stats.items == 5
     assert stats.wait_s > 0
     assert stats.source_s > 0
@@ -604,3 +606,12 @@ def test_the_iterator_is_its_own_iterator() -> None:
     assert isinstance(items, PrefetchIterator)
     assert iter(items) is items
     assert list(items) == [0, 1, 2]
+
+
+def test_a_loop_for_any_feed_takes_a_prefetch_too() -> None:
+    def gone_through(feed: Prefetch[int] | Feed) -> tuple[list[int], int, list[object], str]:
+        with feed:
+            return list(feed), len(feed), list(feed.errors), feed.stats().verdict
+
+    prefetched = gone_through(prefetch([1, 2, 3]))
+    assert prefetched[:3] == gone_through(fastfeed.map(abs, [1, 2, 3], num_workers=0))[:3] == ([1, 2, 3], 3, [])
