@@ -34,7 +34,7 @@ class WorkerKind:
 
 # A worker that runs no code of the user's needs nothing from outside.
 ISOLATED: Final = ("-I", "-S")
-# Functions see the interpreter's environment as they do in the consumer.
+# The user's code sees the interpreter's environment as it does in the consumer.
 AS_IN_THE_CONSUMER: Final = ("-s", "-P", "-S")
 
 

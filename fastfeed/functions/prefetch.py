@@ -29,7 +29,7 @@ from types import SimpleNamespace
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from fastfeed import options
-from fastfeed.errors import ConfigError, FeedClosed, SampleError
+from fastfeed.errors import FeedClosed, SampleError
 
 T = TypeVar("T")
 

@@ -12,6 +12,7 @@ from fastfeed.functions.caller import GivenBack
 from fastfeed.functions.spec import Spec
 from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
+from fastfeed.wire.callables import print_at_once
 from fastfeed.wire.failure import Failed, failure
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -29,9 +30,7 @@ def main() -> None:
     number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
     _native.keep_heap()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # what is printed must not wait for the end, which may be sudden
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    print_at_once()
     spec = Spec(SPEC_FD)
     search_like(spec.sys_path)
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)

@@ -74,8 +74,9 @@ def name_of(function: object) -> str:
 
 def loaded_caller(spec: dict[str, Any]) -> Call:
     """Return `caller` for what a worker was sent; what goes wrong in loading it is reported with the first row."""
-    from fastfeed.wire.callables import share_main, unpacked
+    from fastfeed.wire.callables import print_at_once, share_main, unpacked
 
+    print_at_once()
     try:
         functions = unpacked(memoryview(bytearray(spec["calls"])))
         share_main(functions)

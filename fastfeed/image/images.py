@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import ISOLATED, WorkerKind, search_path
+from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, search_path
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerError
@@ -141,8 +141,6 @@ def images(
 class _ImageJob(ScheduledJob):
     """Images as the feed's work."""
 
-    kind = WorkerKind("fastfeed.image.worker", ISOLATED, addressed=False)
-
     def __init__(
         self,
         source: Source,
@@ -157,12 +155,14 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
+        flags = AS_IN_THE_CONSUMER if compiled.callables else ISOLATED
+        self.kind = WorkerKind("fastfeed.image.worker", flags, addressed=False)
         self._with_index = with_index
         self._dtype: Any = None
         self._labels = source.labels
         self._spec: dict[str, Any] = {
             "plan": compiled.plan,
-            "store": compiled.finish_plan,
+            "finish_plan": compiled.finish_plan,
             "seed": schedule.seed,
             "max_pixels": compiled.limits.max_pixels,
             "orient": compiled.orient,

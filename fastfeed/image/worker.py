@@ -19,10 +19,10 @@ def main() -> None:
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     search_like(spec["sys_path"])
     table = _native.Mapping(TABLE_FD, os.fstat(TABLE_FD).st_size, False)
-    worker = _native.Worker(ring, table, spec["plan"], spec["store"], spec["seed"], number, WORK_FD, READY_FD)
+    worker = _native.Worker(ring, table, spec["plan"], spec["finish_plan"], spec["seed"], number, WORK_FD, READY_FD)
     call = None if spec["calls"] is None else loaded_caller(spec)
     finish = finisher(spec, call)
-    room = _native.plan_row_bytes(spec["store"] or spec["plan"])
+    room = _native.plan_row_bytes(spec["finish_plan"] or spec["plan"])
     worker.attach()
     while (step := worker.run()) != _native.STEP_STOP:
         try:

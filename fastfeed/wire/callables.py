@@ -38,6 +38,13 @@ def unpacked(memory: memoryview) -> Any:
     return frame.read(memory)
 
 
+def print_at_once() -> None:
+    """Have what the user's code prints appear line by line: the process may end without warning."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
 def share_main(functions: Iterable[Any]) -> None:
     """Copy what functions of `__main__` refer to into this process's `__main__`, where a pool that they make looks."""
     for function in functions:

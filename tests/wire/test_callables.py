@@ -144,6 +144,41 @@ def test_a_path_among_the_places_of_modules_is_passed_over_as_python_does(tmp_pa
     assert run_script(tmp_path, script + BOTH) == "1 2\n7\n"
 
 
+def test_what_is_printed_appears_even_if_the_worker_dies(tmp_path: Path) -> None:
+    script = """
+import os
+
+def function(value):
+    print("in hand", flush=False)
+    os._exit(3)
+
+with ff.map(function, [1], num_workers=1, on_error="skip") as feed:
+    assert list(feed) == []
+with ff.images(["picture.jpg"], 8, transforms=[function], num_workers=1, on_error="skip") as feed:
+    assert list(feed) == []
+"""
+    assert run_script(tmp_path, script) == "in hand\n" * 4
+
+
+@pytest.mark.parametrize("environment", [{}, {"PYTHONHASHSEED": "11"}])
+def test_strings_have_one_hash_in_all_workers(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def hashed(value: object) -> object:
+        number = hash("some words") % 251
+        return number if isinstance(value, int) else np.full_like(value, number)
+
+    encoded = [encode(picture(index)) for index in range(2)]
+    with (
+        ff.map(hashed, [1], num_workers=1) as mapped,
+        ff.images(encoded, 8, dtype="uint8", transforms=[hashed], num_workers=1) as images,
+    ):
+        (number,) = mapped
+        assert np.unique(next(iter(images))).tolist() == [number]
+
+
 def cannot_be_made() -> None:
     raise OSError(5, "no such device here")
 
