@@ -18,7 +18,7 @@ cdef extern from "sys/mman.h" nogil:
     int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTDUMP
     void *MAP_FAILED
 
-cdef extern from "image.h" nogil:
+cdef extern from "image/image.h" nogil:
     enum: FF_MAX_OPS, FF_ERR_LEN, FF_E_POISON, FF_E_PYTHON
     ctypedef struct ff_op:
         int32_t kind
@@ -42,26 +42,26 @@ cdef extern from "image.h" nogil:
     int ff_image_pixels(ff_image *image, const ff_plan *plan, const uint8_t *rgb, int64_t width, int64_t height,
                         int64_t stride, const ff_key *key, void *row, char *err)
 
-cdef extern from "rng.h" nogil:
+cdef extern from "random/philox.h" nogil:
     double ff_uniform(const ff_key *key, uint32_t op, uint32_t draw)
 
-cdef extern from "permute.h" nogil:
+cdef extern from "random/permute.h" nogil:
     uint64_t ff_permute(uint64_t n, uint64_t seed, uint64_t epoch, uint64_t position)
 
-cdef extern from "copy.h" nogil:
+cdef extern from "simd/copy.h" nogil:
     void ff_copy(void *to, const void *from_, size_t size, size_t whole)
 
-cdef extern from "cpu.h" nogil:
+cdef extern from "simd/cpu.h" nogil:
     const char *ff_simd_name()
     int ff_simd_select(const char *name)
     const char *ff_simd_refused()
 
-cdef extern from "jpeg.h" nogil:
+cdef extern from "jpeg/jpeg.h" nogil:
     int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
     int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
     const char *ff_jpeg_version()
 
-cdef extern from "ring.h" nogil:
+cdef extern from "ring/ring.h" nogil:
     enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL, FF_WRITING
     uint64_t FF_NO_SAMPLE
     unsigned FF_CELL_STATE(uint64_t word)
@@ -105,7 +105,7 @@ cdef extern from "ring.h" nogil:
 cdef extern from *:
     """
     #include <stdatomic.h>
-    #include "ring.h"
+    #include "ring/ring.h"
     static inline uint32_t ff_load32(const void *at) { return atomic_load((const _Atomic uint32_t *)at); }
     static inline void ff_store32(void *at, uint32_t value) { atomic_store((_Atomic uint32_t *)at, value); }
     static inline uint64_t ff_load64(const void *at) { return atomic_load((const _Atomic uint64_t *)at); }
@@ -116,7 +116,7 @@ cdef extern from *:
     uint64_t ff_load64(const void *at) nogil
     void ff_store64(void *at, uint64_t value) nogil
 
-cdef extern from "sample.h" nogil:
+cdef extern from "image/sample.h" nogil:
     enum: FF_NEED_DECODE, FF_NEED_CALL
     ctypedef struct ff_table:
         uint64_t count
@@ -137,7 +137,7 @@ cdef extern from "sample.h" nogil:
     int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
     int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 
-cdef extern from "worker.h" nogil:
+cdef extern from "image/worker.h" nogil:
     enum: FF_STEP_STOP, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_LOST
     ctypedef struct ff_claim:
         uint32_t slot
@@ -162,7 +162,7 @@ cdef uint64_t SMALL = 65536
 # Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
 cdef uint64_t ROOMY = 4194304
 
-cdef extern from "gather.h" nogil:
+cdef extern from "table/gather.h" nogil:
     ctypedef struct ff_column:
         uint8_t *base
         int64_t offset, stride

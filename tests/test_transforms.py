@@ -234,7 +234,7 @@ def test_the_packed_plan_holds_every_field() -> None:
 
 
 def test_the_numbers_are_those_of_the_kernels_header() -> None:
-    header = (Path(__file__).parent.parent / "csrc" / "image.h").read_text()
+    header = (Path(__file__).parent.parent / "csrc" / "image" / "image.h").read_text()
     numbers = {name: int(value) for name, value in re.findall(r"\bFF_(\w+) = (-?\d+)", header)}
     for table in (transforms.FILTERS, transforms.FITS, transforms.LAYOUTS):
         assert {name: numbers[name.upper()] for name in table} == table

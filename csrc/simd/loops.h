@@ -1,0 +1,76 @@
+/* loops: the inner loops of the kernel, one row at a time; a plain reference and SIMD variants with the same bits.
+ *
+ *   8-bit rows --vertical--> one 16-bit row --across--> one row of 8-bit or float pixels --> store
+ *
+ * Fixed point: coefficients have FF_COEF_BITS fraction bits; a 16-bit pixel has mid_bits of them, FF_MID_BITS where no
+ * coefficient is negative (255 << 7 still fits), FF_MID_BITS_LOBES where the filter can overshoot.  Sums are 32 bits wide
+ * and are rounded once after the vertical pass, never between the second pass and the result.
+ */
+#ifndef FF_LOOPS_H
+#define FF_LOOPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define FF_COEF_BITS 14
+#define FF_MID_BITS 7
+#define FF_MID_BITS_LOBES 6
+
+/* How the pixels of one axis are made of the source's pixels.
+ * start, length: [count rounded up to 4]; the extra pixels have length 0.
+ * coef: [count rounded up to 4][width]; width is even, unused taps are 0.
+ * wide: the same coefficients as the SIMD variants load them, for groups of four pixels:
+ *       [group][pair of taps][pixel][4 times the pair], a pair being coef[2p] | coef[2p + 1] << 16.  NULL if not wanted. */
+typedef struct ff_taps {
+    int32_t count, width;
+    int32_t mid_bits;
+    int32_t *start, *length;
+    int16_t *coef;
+    int32_t *wide;
+} ff_taps;
+
+/* Extra 16-bit pixels that across may read behind the last one named by taps. */
+#define FF_ACROSS_SLACK 8
+/* Extra pixels that across and from_u8 may write behind the last one. */
+#define FF_STAGE_SLACK 8
+
+typedef struct ff_rows {
+    const char *name;
+
+    /* dst[i] = sum over t of coef[t] * rows[t][i], for i < n, rounded and shifted right by shift, saturated.
+     * taps is even. */
+    void (*vertical)(int16_t *dst, const uint8_t *const *rows, const int16_t *coef, int32_t taps, int64_t n, int32_t shift);
+
+    /* dst[3i..3i+2] = src[i]; dst may be written up to 16 values too far. */
+    void (*triple)(int16_t *dst, const int16_t *src, int64_t n);
+
+    /* One row of count RGB pixels from a row of 16-bit RGB pixels.  f32: clip to 0..255 first where taps can
+     * overshoot, then scale[c] * pixel + bias[c].  u8: rounded half up and clipped. */
+    void (*across_f32)(float *dst, const int16_t *src, const ff_taps *taps, const float scale[3], const float bias[3]);
+    void (*across_u8)(uint8_t *dst, const int16_t *src, const ff_taps *taps);
+
+    /* rgb = min(max(m[4r] R + m[4r+1] G + m[4r+2] B + m[4r+3], low[r]), high[r]) in place for n pixels. */
+    void (*matrix)(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3]);
+
+    /* Round to nearest even: n floats to half precision, or to bytes with saturation. */
+    void (*to_f16)(uint16_t *dst, const float *src, int64_t n);
+    void (*to_u8)(uint8_t *dst, const float *src, int64_t n);
+
+    /* Copy to memory that this core will not read again; settle must follow before another core is told of it. */
+    void (*out)(void *dst, const void *src, size_t bytes);
+    void (*settle)(void);
+
+    /* Interleaved RGB to three planes; size is 1, 2 or 4 bytes a value. */
+    void (*planes)(void *const dst[3], const void *src, int64_t n, int size);
+} ff_rows;
+
+extern const ff_rows ff_rows_plain;
+#if defined(__x86_64__)
+extern const ff_rows ff_rows_avx2;
+extern const ff_rows ff_rows_avx512;
+#endif
+#if defined(__aarch64__)
+extern const ff_rows ff_rows_neon;
+#endif
+
+#endif
