@@ -18,8 +18,18 @@ cdef extern from "sys/mman.h" nogil:
     int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTDUMP
     void *MAP_FAILED
 
+cdef extern from "base/codes.h" nogil:
+    enum: FF_ERR_LEN, FF_E_POISON, FF_E_PYTHON
+
+cdef extern from "base/key.h" nogil:
+    ctypedef struct ff_key:
+        uint64_t seed, epoch, index
+
+cdef extern from "base/clock.h" nogil:
+    uint64_t ff_now_ns()
+
 cdef extern from "image/image.h" nogil:
-    enum: FF_MAX_OPS, FF_ERR_LEN, FF_E_POISON, FF_E_PYTHON
+    enum: FF_MAX_OPS
     ctypedef struct ff_op:
         int32_t kind
         int32_t i[7]
@@ -30,8 +40,6 @@ cdef extern from "image/image.h" nogil:
         float scale[3]
         float bias[3]
         ff_op ops[FF_MAX_OPS]
-    ctypedef struct ff_key:
-        uint64_t seed, epoch, index
     ctypedef struct ff_image:
         pass
     ff_image *ff_image_new()
@@ -128,7 +136,6 @@ cdef extern from "image/sample.h" nogil:
         uint64_t read_ns, bytes
         int has_calls
         char err[FF_ERR_LEN]
-    uint64_t ff_now_ns()
     int ff_table_attach(ff_table *table, const void *base, uint64_t total)
     int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *store, const ff_table *table,
                        uint64_t seed)

@@ -25,7 +25,6 @@
 #include "image/store.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,12 +67,6 @@ typedef struct work {
     float matrix[12];
     char *err;
 } work;
-
-static int fail(work *w, int code, const char *text)
-{
-    snprintf(w->err, FF_ERR_LEN, "%s", text);
-    return code;
-}
 
 /* ---- sides ---- */
 
@@ -196,7 +189,7 @@ static int pass(work *w, ff_store *store)
     const side *across = w->transposed ? &w->y : &w->x, *down = w->transposed ? &w->x : &w->y;
     const int64_t largest = 1 << 28; /* a canvas longer than that is a mistake, and int32 must hold three times as much */
     if (across->n > largest || down->n > largest || across->canvas > largest || down->canvas > largest)
-        return fail(w, FF_E_LIMIT, "a side of more than 268 million pixels");
+        return ff_fail(w->err, FF_E_LIMIT, "a side of more than 268 million pixels");
     ff_image *im = w->im;
     store->rows = w->rows;
     store->height = (int32_t)down->canvas;
@@ -208,7 +201,7 @@ static int pass(work *w, ff_store *store)
     memcpy(store->fill, w->fill, sizeof store->fill);
     store->stage = ff_buffer_need(&im->stage, ff_store_stage_bytes(store->width));
     if (store->stage == NULL)
-        return fail(w, FF_E_MEMORY, "no memory for a row");
+        return ff_fail(w->err, FF_E_MEMORY, "no memory for a row");
     if (store->n_rows == 0 || store->n_columns == 0) {
         store->n_rows = store->n_columns = 0;
         ff_store_begin(store);
@@ -221,7 +214,7 @@ static int pass(work *w, ff_store *store)
     const ff_axis vertical = axis_of(down, w->height, denominator, &line);
     const ff_tap_table *x = ff_taps_for(&im->resampler, &horizontal, 1), *y = ff_taps_for(&im->resampler, &vertical, 0);
     if (x == NULL || y == NULL)
-        return fail(w, FF_E_MEMORY, "no memory for the tables of a resize");
+        return ff_fail(w->err, FF_E_MEMORY, "no memory for the tables of a resize");
 
     ff_store_begin(store);
     if (!w->encoded) {
@@ -270,7 +263,7 @@ static int materialise(work *w)
     const int64_t width = w->x.canvas, height = w->y.canvas;
     uint8_t *pixels = other_pixels(w, width, height);
     if (pixels == NULL)
-        return fail(w, FF_E_MEMORY, "no memory for the picture between two transforms");
+        return ff_fail(w->err, FF_E_MEMORY, "no memory for the picture between two transforms");
     ff_store store = {
         .target = pixels, .dtype = FF_U8, .layout = FF_NHWC, .scale = {1.0f, 1.0f, 1.0f}, .read_again = 1,
     };
@@ -282,7 +275,7 @@ static int materialise(work *w)
         w->rgb = pixels;
         uint8_t *upright = other_pixels(w, width, height);
         if (upright == NULL)
-            return fail(w, FF_E_MEMORY, "no memory to turn the picture upright");
+            return ff_fail(w->err, FF_E_MEMORY, "no memory to turn the picture upright");
         ff_exif_transpose(pixels, height, width, height * 3, upright, width * 3);
         pixels = upright;
     }
@@ -405,7 +398,7 @@ static int op_affine(work *w, const ff_op *op, uint32_t number)
         return code;
     uint8_t *pixels = other_pixels(w, w->width, w->height);
     if (pixels == NULL)
-        return fail(w, FF_E_MEMORY, "no memory for an affine map");
+        return ff_fail(w->err, FF_E_MEMORY, "no memory for an affine map");
     double m[6];
     ff_affine_draw(op, w->key, number, w->width, w->height, m);
     ff_affine_rgb8(w->rgb, w->stride, pixels, w->width * 3, w->width, w->height, m, op->i[0], op->f + 10);
@@ -446,7 +439,7 @@ static int op_jitter(work *w, const ff_op *op, int32_t number)
     if (w->rgb != w->im->pixels[0].memory && w->rgb != w->im->pixels[1].memory) { /* the caller's own: not ours to change */
         uint8_t *pixels = other_pixels(w, w->width, w->height);
         if (pixels == NULL)
-            return fail(w, FF_E_MEMORY, "no memory for a jitter");
+            return ff_fail(w->err, FF_E_MEMORY, "no memory for a jitter");
         for (int64_t y = 0; y < w->height; y++)
             memcpy(pixels + y * w->width * 3, w->rgb + y * w->stride, (size_t)w->width * 3);
         go_on_from(w, pixels, w->width, w->height);
@@ -513,17 +506,16 @@ static int walk(work *w, void *row)
             code = op_jitter(w, op, k);
             break;
         default:
-            code = fail(w, FF_E_PLAN, "the plan names a transform that this build does not know");
+            code = ff_fail(w->err, FF_E_PLAN, "the plan names a transform that this build does not know");
         }
         if (code != FF_OK)
             return code;
     }
     if (w->x.canvas != plan->out_w || w->y.canvas != plan->out_h) {
-        snprintf(w->err, FF_ERR_LEN,
-                 "the transforms give %lld x %lld pixels where %d x %d are wanted; give size= or end with a transform that "
-                 "fixes the size",
-                 (long long)w->y.canvas, (long long)w->x.canvas, (int)plan->out_h, (int)plan->out_w);
-        return FF_E_PLAN;
+        return ff_fail(w->err, FF_E_PLAN,
+                       "the transforms give %lld x %lld pixels where %d x %d are wanted; give size= or end with a "
+                       "transform that fixes the size",
+                       (long long)w->y.canvas, (long long)w->x.canvas, (int)plan->out_h, (int)plan->out_w);
     }
     if (w->transposed) {
         const int code = materialise(w);
@@ -541,9 +533,8 @@ static int walk(work *w, void *row)
 
 static int too_many_pixels(work *w)
 {
-    snprintf(w->err, FF_ERR_LEN, "%lld x %lld pixels are more than max_pixels = %lld; raise it if that is meant",
-             (long long)w->width, (long long)w->height, (long long)w->plan->max_pixels);
-    return FF_E_LIMIT;
+    return ff_fail(w->err, FF_E_LIMIT, "%lld x %lld pixels are more than max_pixels = %lld; raise it if that is meant",
+                   (long long)w->width, (long long)w->height, (long long)w->plan->max_pixels);
 }
 
 static work begin(ff_image *im, const ff_plan *plan, const ff_key *key, char err[FF_ERR_LEN])
@@ -590,12 +581,10 @@ int ff_image_encoded(ff_image *im, const ff_plan *plan, const uint8_t *data, siz
 {
     work w = begin(im, plan, key, err);
     if (bad_plan(plan))
-        return fail(&w, FF_E_PLAN, "the plan is malformed");
-    if (size > (uint64_t)(plan->max_bytes > 0 ? plan->max_bytes : 0)) {
-        snprintf(err, FF_ERR_LEN, "%zu bytes are more than max_bytes = %lld; raise it if that is meant", size,
-                 (long long)plan->max_bytes);
-        return FF_E_LIMIT;
-    }
+        return ff_fail(err, FF_E_PLAN, "the plan is malformed");
+    if (size > (uint64_t)(plan->max_bytes > 0 ? plan->max_bytes : 0))
+        return ff_fail(err, FF_E_LIMIT, "%zu bytes are more than max_bytes = %lld; raise it if that is meant", size,
+                       (long long)plan->max_bytes);
     int code = ff_jpeg_open(im->jpeg, data, size, plan->max_pixels, plan->max_scans, err);
     if (code != FF_OK)
         return code;
@@ -626,9 +615,9 @@ int ff_image_pixels(ff_image *im, const ff_plan *plan, const uint8_t *rgb, int64
 {
     work w = begin(im, plan, key, err);
     if (bad_plan(plan))
-        return fail(&w, FF_E_PLAN, "the plan is malformed");
+        return ff_fail(err, FF_E_PLAN, "the plan is malformed");
     if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX || stride < 3 * width)
-        return fail(&w, FF_E_PLAN, "a picture of no size, or rows that overlap");
+        return ff_fail(err, FF_E_PLAN, "a picture of no size, or rows that overlap");
     w.width = width;
     w.height = height;
     if (width > plan->max_pixels / height)

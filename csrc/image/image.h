@@ -4,8 +4,6 @@
  *
  * A plan says what is done to every image; the key (seed, epoch, index) decides every random choice, so the row
  * depends on nothing else: not on the worker, not on what was decoded before.  No Python here.
- *
- * Functions return 0 or a negative FF_E_* code, and then leave a sentence in err.
  */
 #ifndef FF_IMAGE_H
 #define FF_IMAGE_H
@@ -13,28 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/codes.h"
+#include "base/key.h"
+
 #define FF_MAX_OPS 16
-#define FF_ERR_LEN 200
 
 enum ff_dtype { FF_U8 = 0, FF_F16 = 1, FF_F32 = 2 };
 enum ff_layout { FF_NHWC = 0, FF_NCHW = 1 };
 enum ff_filter { FF_NEAREST = 0, FF_BOX = 1, FF_BILINEAR = 2, FF_BICUBIC = 3, FF_LANCZOS = 4 };
 enum ff_fit { FF_STRETCH = 0, FF_COVER = 1, FF_CONTAIN = 2 };
-
-/* Codes of a failed sample; they fit the ring's status byte as -code. */
-enum ff_code {
-    FF_OK = 0,
-    FF_E_NOT_JPEG = -1,    /* not a JPEG: somebody else must decode it */
-    FF_E_CORRUPT = -2,     /* the decoder gave up */
-    FF_E_TRUNCATED = -3,   /* data ends before the image does */
-    FF_E_LIMIT = -4,       /* pixels, scans or file size above the plan's limits */
-    FF_E_MEMORY = -5,      /* no memory for scratch */
-    FF_E_PLAN = -6,        /* the plan cannot produce its own output size */
-    FF_E_OPEN = -7,        /* file cannot be opened or read */
-    FF_E_NOT_FILE = -8,    /* a directory, a pipe, a device */
-    FF_E_PYTHON = -9,      /* a Python decoder or transform raised */
-    FF_E_POISON = -10      /* killed its worker twice, or hung it; set aside by the consumer */
-};
 
 /* One transform.  f and i are read as the kind says; ranges are [low, high]. */
 enum ff_op_kind {
@@ -65,10 +50,6 @@ typedef struct ff_plan {
     float scale[3], bias[3]; /* stored value = scale[c] * pixel (0..255) + bias[c]; dtype u8 has 1 and 0 */
     ff_op ops[FF_MAX_OPS];
 } ff_plan;
-
-typedef struct ff_key {
-    uint64_t seed, epoch, index;
-} ff_key;
 
 typedef struct ff_image ff_image; /* decoder state and scratch, kept from image to image; one a thread */
 

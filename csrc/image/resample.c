@@ -2,34 +2,9 @@
 #include "image/resample.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PI 3.14159265358979323846
-
-void *ff_buffer_need(ff_buffer *buffer, size_t size)
-{
-    if (size > buffer->size) {
-        if (size > SIZE_MAX / 2)
-            return NULL;
-        free(buffer->memory);
-        buffer->size = 0;
-        const size_t rounded = (size + size / 8 + 4095) & ~(size_t)4095;
-        buffer->memory = aligned_alloc(4096, rounded);
-        if (buffer->memory == NULL)
-            return NULL;
-        buffer->size = rounded;
-    }
-    return buffer->memory;
-}
-
-void ff_buffer_free(ff_buffer *buffer)
-{
-    free(buffer->memory);
-    buffer->memory = NULL;
-    buffer->size = 0;
-}
 
 void ff_resampler_free(ff_resampler *r)
 {
@@ -272,12 +247,7 @@ const ff_tap_table *ff_taps_for(ff_resampler *r, const ff_axis *axis, int wide)
 /* ---- the loop ---- */
 
 #define LINE_OFFSET 8
-
-static int no_memory(char err[FF_ERR_LEN])
-{
-    snprintf(err, FF_ERR_LEN, "no memory for the rows between decoder and resampler");
-    return FF_E_MEMORY;
-}
+#define NO_MEMORY "no memory for the rows between decoder and resampler"
 
 int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, const ff_tap_table *x, const ff_tap_table *y,
                 const ff_store *store, char err[FF_ERR_LEN])
@@ -288,7 +258,7 @@ int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, con
     int16_t *row = ff_buffer_need(&r->row, 2 * (wide + slack) * sizeof(int16_t));
     const uint8_t **pointers = ff_buffer_need(&r->pointers, ((size_t)y->taps.width + 2) * sizeof *pointers);
     if (row == NULL || pointers == NULL)
-        return no_memory(err);
+        return ff_fail(err, FF_E_MEMORY, NO_MEMORY);
     int16_t *grey = row + wide + slack;
     memset(row + wide, 0, slack * sizeof(int16_t));
 
@@ -302,10 +272,10 @@ int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, con
             depth *= 2;
         stride = ((lines->line_bytes + LINE_OFFSET + 127) / 64 | 1) * 64;
         if (stride > SIZE_MAX / 2 / depth)
-            return no_memory(err);
+            return ff_fail(err, FF_E_MEMORY, NO_MEMORY);
         ring = ff_buffer_need(&r->ring, stride * depth);
         if (ring == NULL)
-            return no_memory(err);
+            return ff_fail(err, FF_E_MEMORY, NO_MEMORY);
         ring += LINE_OFFSET;
     }
 

@@ -10,18 +10,10 @@
 #ifndef FF_RESAMPLE_H
 #define FF_RESAMPLE_H
 
-#include "image/image.h"
-#include "simd/loops.h"
+#include "base/buffer.h"
+#include "base/codes.h"
 #include "image/store.h"
-
-typedef struct ff_buffer { /* memory that only grows, aligned for any vector */
-    void *memory;
-    size_t size;
-} ff_buffer;
-
-/* At least size bytes, the old contents lost where it had to grow; NULL: no memory. */
-void *ff_buffer_need(ff_buffer *buffer, size_t size);
-void ff_buffer_free(ff_buffer *buffer);
+#include "simd/loops.h"
 
 typedef struct ff_axis {
     int64_t length;         /* pixels that the source has; nothing outside exists */

@@ -4,19 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-uint64_t ff_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
+#include "base/clock.h"
 
 int ff_table_attach(ff_table *table, const void *base, uint64_t total)
 {
@@ -60,15 +53,6 @@ void ff_sample_free(ff_sample *sample)
     sample->pixels = sample->buffer = NULL;
 }
 
-static int fail(ff_sample *sample, int code, const char *what, int error)
-{
-    if (error != 0)
-        snprintf(sample->err, sizeof sample->err, "%s: %s", what, strerror(error));
-    else
-        snprintf(sample->err, sizeof sample->err, "%s", what);
-    return code;
-}
-
 /* Room for size bytes; a little more than needed, so that a folder of similar files grows the buffer once or twice. */
 static int reserve(ff_sample *sample, size_t size)
 {
@@ -77,7 +61,7 @@ static int reserve(ff_sample *sample, size_t size)
     size_t capacity = size + size / 4;
     uint8_t *buffer = realloc(sample->buffer, capacity);
     if (buffer == NULL)
-        return fail(sample, FF_E_MEMORY, "no memory to read the file", 0);
+        return ff_fail(sample->err, FF_E_MEMORY, "no memory to read the file");
     sample->buffer = buffer;
     sample->capacity = capacity;
     return 0;
@@ -87,15 +71,13 @@ static int read_open_file(ff_sample *sample, int fd)
 {
     struct stat info;
     if (fstat(fd, &info) != 0)
-        return fail(sample, FF_E_OPEN, "cannot be examined", errno);
+        return ff_fail(sample->err, FF_E_OPEN, "cannot be examined: %s", strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return fail(sample, FF_E_NOT_FILE, S_ISDIR(info.st_mode) ? "is a directory, not a file" : "is not a regular file",
-                    0);
-    if (info.st_size > sample->plan.max_bytes) {
-        snprintf(sample->err, sizeof sample->err, "file has %lld bytes, the limit is %lld", (long long)info.st_size,
-                 (long long)sample->plan.max_bytes);
-        return FF_E_LIMIT;
-    }
+        return ff_fail(sample->err, FF_E_NOT_FILE, "%s",
+                       S_ISDIR(info.st_mode) ? "is a directory, not a file" : "is not a regular file");
+    if (info.st_size > sample->plan.max_bytes)
+        return ff_fail(sample->err, FF_E_LIMIT, "file has %lld bytes, the limit is %lld", (long long)info.st_size,
+                       (long long)sample->plan.max_bytes);
     size_t want = (size_t)info.st_size, have = 0;
     int code = reserve(sample, want);
     if (code != 0)
@@ -103,13 +85,13 @@ static int read_open_file(ff_sample *sample, int fd)
     while (have < want) {
         ssize_t got = read(fd, sample->buffer + have, want - have);
         if (got == 0)
-            return fail(sample, FF_E_OPEN, "the file shrank while it was read", 0);
+            return ff_fail(sample->err, FF_E_OPEN, "the file shrank while it was read");
         if (got < 0 && errno != EINTR)
-            return fail(sample, FF_E_OPEN, "cannot be read", errno);
+            return ff_fail(sample->err, FF_E_OPEN, "cannot be read: %s", strerror(errno));
         have += got > 0 ? (size_t)got : 0;
     }
     if (want == 0)
-        return fail(sample, FF_E_TRUNCATED, "the file is empty", 0);
+        return ff_fail(sample->err, FF_E_TRUNCATED, "the file is empty");
     sample->data = sample->buffer;
     sample->size = want;
     return 0;
@@ -120,7 +102,7 @@ static int read_path(ff_sample *sample, const char *path)
     /* O_NONBLOCK: opening a pipe must not wait for its writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
-        return fail(sample, FF_E_OPEN, "cannot be opened", errno);
+        return ff_fail(sample->err, FF_E_OPEN, "cannot be opened: %s", strerror(errno));
     int code = read_open_file(sample, fd);
     close(fd);
     return code;
@@ -130,10 +112,10 @@ static int fetch(ff_sample *sample, int64_t index)
 {
     const ff_table *table = &sample->table;
     if (index < 0 || (uint64_t)index >= table->count)
-        return fail(sample, FF_E_OPEN, "the index is outside the source", 0);
+        return ff_fail(sample->err, FF_E_OPEN, "the index is outside the source");
     uint64_t from = table->offsets[index], to = table->offsets[index + 1];
     if (from >= to || to > table->blob_bytes)
-        return fail(sample, FF_E_TRUNCATED, "no data", 0);
+        return ff_fail(sample->err, FF_E_TRUNCATED, "no data");
     if (table->kind == FF_TABLE_PATHS)
         return read_path(sample, (const char *)table->blob + from);
     sample->data = table->blob + from;

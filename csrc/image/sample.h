@@ -54,6 +54,4 @@ int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row);
 int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride);
 int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride);
 
-uint64_t ff_now_ns(void); /* CLOCK_MONOTONIC */
-
 #endif

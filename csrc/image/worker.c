@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "ring/killpoint.h"
 
 static void *watch(void *argument)

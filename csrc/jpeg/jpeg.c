@@ -41,6 +41,7 @@ struct ff_jpeg {
     int64_t low_width, low_height, next_line;
 };
 
+#define SAID "%s: %.140s" /* what it is, and what the library says */
 #define LIBRARY(jpeg) ((j_common_ptr) & (jpeg)->c)
 
 static ff_jpeg *owner(j_common_ptr c)
@@ -134,12 +135,6 @@ static void on_progress(j_common_ptr c)
     }
 }
 
-static int said(char err[FF_ERR_LEN], int code, const char *what, const char *message)
-{
-    snprintf(err, FF_ERR_LEN, "%s: %.140s", what, message);
-    return code;
-}
-
 /* The landing place of every error: abort, and say which kind it was. */
 static int landed(ff_jpeg *j, char err[FF_ERR_LEN])
 {
@@ -147,18 +142,18 @@ static int landed(ff_jpeg *j, char err[FF_ERR_LEN])
     const int library = j->errors.msg_code;
     jpeg_abort(LIBRARY(j));
     if (code == FF_E_LIMIT)
-        return said(err, code, "the JPEG is beyond a limit", j->message);
+        return ff_fail(err, code, SAID, "the JPEG is beyond a limit", j->message);
     if (library == JERR_OUT_OF_MEMORY)
-        return said(err, FF_E_MEMORY, "no memory to decode the JPEG", j->message);
-    return said(err, code, j->ended ? "the JPEG ends before its image does" : "the JPEG is corrupt", j->message);
+        return ff_fail(err, FF_E_MEMORY, SAID, "no memory to decode the JPEG", j->message);
+    return ff_fail(err, code, SAID, j->ended ? "the JPEG ends before its image does" : "the JPEG is corrupt", j->message);
 }
 
 static int damage(ff_jpeg *j, char err[FF_ERR_LEN])
 {
     if (j->ended)
-        return said(err, FF_E_TRUNCATED, "the JPEG ends before its image does",
+        return ff_fail(err, FF_E_TRUNCATED, SAID, "the JPEG ends before its image does",
                     j->damaged ? j->message : "no end marker");
-    return j->damaged ? said(err, FF_E_CORRUPT, "the JPEG is corrupt", j->message) : FF_OK;
+    return j->damaged ? ff_fail(err, FF_E_CORRUPT, SAID, "the JPEG is corrupt", j->message) : FF_OK;
 }
 
 static int create(ff_jpeg *j)
@@ -201,10 +196,8 @@ void ff_jpeg_free(ff_jpeg *j)
 
 int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixels, int max_scans, char err[FF_ERR_LEN])
 {
-    if (size < 3 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff) {
-        snprintf(err, FF_ERR_LEN, "not a JPEG: it does not begin with FF D8 FF");
-        return FF_E_NOT_JPEG;
-    }
+    if (size < 3 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff)
+        return ff_fail(err, FF_E_NOT_JPEG, "not a JPEG: it does not begin with FF D8 FF");
     j->code = FF_OK;
     j->ended = j->damaged = j->low = 0;
     j->message[0] = '\0';

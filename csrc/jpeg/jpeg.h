@@ -2,7 +2,10 @@
 #ifndef FF_JPEG_H
 #define FF_JPEG_H
 
-#include "image/image.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/codes.h"
 
 typedef struct ff_jpeg ff_jpeg; /* one libjpeg decompressor, used for image after image */
 

@@ -5,7 +5,7 @@
 #ifndef FF_PHILOX_H
 #define FF_PHILOX_H
 
-#include "image/image.h"
+#include "base/key.h"
 
 /* The draw-th uniform number in [0, 1) of transform number op, with 53 bits. */
 double ff_uniform(const ff_key *key, uint32_t op, uint32_t draw);

@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "simd/copy.h"
+#include "base/clock.h"
 #include "ring/killpoint.h"
+#include "simd/copy.h"
 
 /* Rows whose beginning is asked of the caches ahead of the one being copied: a row of a large table misses them all,
  * and so many misses in flight hide each other.  Longer rows than this keep the prefetcher of the processor busy. */
