@@ -64,9 +64,11 @@ cdef extern from "simd/cpu.h" nogil:
     int ff_simd_select(const char *name)
     const char *ff_simd_refused()
 
-cdef extern from "jpeg/jpeg.h" nogil:
-    int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
+cdef extern from "jpeg/header.h" nogil:
     int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
+
+cdef extern from "jpeg/floor.h" nogil:
+    int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
     const char *ff_jpeg_version()
 
 cdef extern from "ring/ring.h" nogil:

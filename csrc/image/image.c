@@ -19,10 +19,12 @@
 #include "image/colour.h"
 #include "simd/cpu.h"
 #include "jpeg/exif.h"
+#include "jpeg/header.h"
 #include "jpeg/jpeg.h"
 #include "image/resample.h"
 #include "random/philox.h"
 #include "image/store.h"
+#include "image/transpose.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -276,7 +278,7 @@ static int materialise(work *w)
         uint8_t *upright = other_pixels(w, width, height);
         if (upright == NULL)
             return ff_fail(w->err, FF_E_MEMORY, "no memory to turn the picture upright");
-        ff_exif_transpose(pixels, height, width, height * 3, upright, width * 3);
+        ff_transpose(pixels, height, width, height * 3, upright, width * 3);
         pixels = upright;
     }
     go_on_from(w, pixels, width, height);

@@ -6,13 +6,9 @@
 #include <stdint.h>
 
 #include "base/codes.h"
+#include "jpeg/frame.h"
 
 typedef struct ff_jpeg ff_jpeg; /* one libjpeg decompressor, used for image after image */
-
-/* A window of the decoded frame: columns x0..x1-1 and rows y0..y1-1. */
-typedef struct ff_window {
-    int64_t x0, x1, y0, y1;
-} ff_window;
 
 ff_jpeg *ff_jpeg_new(void); /* NULL: no memory */
 void ff_jpeg_free(ff_jpeg *j);
@@ -23,9 +19,6 @@ int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixel
 int64_t ff_jpeg_width(const ff_jpeg *j);
 int64_t ff_jpeg_height(const ff_jpeg *j);
 int ff_jpeg_channels(const ff_jpeg *j); /* of a decoded line: 1 or 3 */
-
-/* Length of one side of the frame decoded at 1/denominator. */
-int64_t ff_jpeg_reduced(int64_t length, int denominator);
 
 /* Whether a frame decoded at 1/denominator has all the detail, of colour too, that it has room for. */
 int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator);
@@ -46,16 +39,5 @@ int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN]);
 int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN]);
 /* The same after a failure elsewhere. */
 void ff_jpeg_abandon(ff_jpeg *j);
-
-/* The APP1 segment that begins with "Exif", NULL where there is none before the first scan. */
-const uint8_t *ff_jpeg_exif(const uint8_t *data, size_t size, size_t *length);
-
-/* Width and height from the header, without a decompressor. */
-int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height);
-
-/* The yardstick: a whole frame to packed RGB with libjpeg-turbo's defaults and nothing else.  capacity in bytes. */
-int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity);
-
-const char *ff_jpeg_version(void);
 
 #endif

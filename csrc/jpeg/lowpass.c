@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jpeg/huffman.h"
+
 #define PI 3.14159265358979323846
 
-/* Bits looked up at once.  The three tables of a component fit the first-level cache together. */
-#define LOOK 11
 #define PARTS 4       /* a block becomes at most 4 x 4 pixels */
 #define KEPT 25       /* coefficients kept at most: in zigzag order, as far as frequency (3, 3) */
 #define LOWEST 5      /* kept where a block becomes 2 x 2: as far as (1, 1); the next ones tell little */
@@ -27,23 +27,11 @@ static const uint8_t ZIGZAG[KEPT][2] = {
 typedef float four __attribute__((vector_size(16))); /* four parts at once, on any machine */
 typedef int32_t four_ints __attribute__((vector_size(16)));
 
-typedef struct codes {
-    uint16_t symbol[1 << LOOK]; /* length << 8 | symbol of the code that begins so; 0: a longer one, or none */
-    /* What whole symbols begin so: bits | end of block << 7 | coefficients passed << 8; 0: none is whole. */
-    uint16_t steps[1 << LOOK];
-    /* A symbol with its value, where both are whole: bits | coefficients passed << 8 | value << 16; 0: they are not. */
-    int32_t valued[1 << LOOK];
-    /* Longer codes, canonical: those of length n are below limit[n] (left-aligned in 16 bits) and begin at first[n]. */
-    uint32_t limit[18];
-    int32_t offset[17];
-    uint8_t values[256];
-} codes;
-
 typedef struct component {
     int h, v;           /* blocks in an MCU */
     int parts_x, parts_y;
     int keep;           /* coefficients that count */
-    const codes *dc, *ac;
+    const ff_huffman *dc, *ac;
     int32_t predicted;
     /* What a coefficient adds to each part: quantiser, scale and mean of its wave. */
     four share[KEPT][PARTS];
@@ -58,7 +46,7 @@ struct ff_lowpass {
     int have, padding;  /* valid bits, and how many of those are made up behind a marker */
     int n_components;
     component component[3];
-    codes dc[4], ac[4];
+    ff_huffman dc[4], ac[4];
     unsigned interval, to_restart, restarts;
     int64_t mcus_x, mcus_y, mcu_row;
     int64_t used_low, used_high; /* MCU columns that matter */
@@ -82,63 +70,6 @@ void ff_lowpass_free(ff_lowpass *l)
 }
 
 /* ---- tables ---- */
-
-/* What n bits, at least 1, stand for: values that begin with a zero are negative. */
-static inline int32_t signed_value(int32_t bits, int n)
-{
-    return bits + (((bits >> (n - 1)) - 1) & (1 - (1 << n))); /* without a branch: signs are random */
-}
-
-static int make_codes(codes *t, const JHUFF_TBL *from, int dc)
-{
-    memset(t, 0, sizeof *t);
-    uint32_t code = 0;
-    int32_t at = 0;
-    for (int length = 1; length <= 16; length++) {
-        t->offset[length] = at - (int32_t)code;
-        for (int i = 0; i < from->bits[length]; i++, at++, code++) {
-            if (at >= 256 || code >= 1u << length)
-                return 0;
-            const uint8_t value = from->huffval[at];
-            if (dc ? value > 11 : (value & 15) > 10) /* more than a baseline coefficient has */
-                return 0;
-            t->values[at] = value;
-            if (length <= LOOK)
-                for (uint32_t k = 0; k < 1u << (LOOK - length); k++)
-                    t->symbol[(code << (LOOK - length)) + k] = (uint16_t)(length << 8 | value);
-        }
-        t->limit[length] = code << (16 - length);
-        code <<= 1;
-    }
-    if (dc)
-        return 1;
-    for (uint32_t look = 0; look < 1u << LOOK; look++) {
-        int used = 0, passed = 0, end = 0;
-        while (used < LOOK && !end) {
-            const uint16_t symbol = t->symbol[look << used & ((1u << LOOK) - 1)];
-            const int run = symbol >> 4 & 15, extra = symbol & 15, whole = (symbol >> 8) + extra;
-            const int step = run + 1; /* a run of 15 without a value is 16 zeros: the same step */
-            if (symbol == 0 || used + whole > LOOK)
-                break;
-            if (extra == 0 && run != 15)
-                end = 1;
-            else if (passed + step > 63)
-                break;
-            else
-                passed += step;
-            used += whole;
-        }
-        t->steps[look] = (uint16_t)(used | end << 7 | passed << 8);
-
-        const uint16_t symbol = t->symbol[look];
-        const int extra = symbol & 15, whole = (symbol >> 8) + extra;
-        if (extra != 0 && whole <= LOOK) {
-            const int32_t bits = (int32_t)(look >> (LOOK - whole)) & ((1 << extra) - 1);
-            t->valued[look] = whole | ((symbol >> 4 & 15) + 1) << 8 | signed_value(bits, extra) * 65536;
-        }
-    }
-    return 1;
-}
 
 /* The mean of wave u (of 8 samples, as the inverse transform scales it) over part x of parts. */
 static double mean_of_wave(int u, int x, int parts)
@@ -206,9 +137,9 @@ int ff_lowpass_begin(ff_lowpass *l, const struct jpeg_decompress_struct *c, int 
         if (dc < 0 || dc > 3 || ac < 0 || ac > 3 || q < 0 || q > 3 || c->dc_huff_tbl_ptrs[dc] == NULL ||
             c->ac_huff_tbl_ptrs[ac] == NULL || c->quant_tbl_ptrs[q] == NULL)
             return 0;
-        if (!(made_dc >> dc & 1) && !make_codes(&l->dc[dc], c->dc_huff_tbl_ptrs[dc], 1))
+        if (!(made_dc >> dc & 1) && !ff_huffman_make(&l->dc[dc], c->dc_huff_tbl_ptrs[dc], 1))
             return 0;
-        if (!(made_ac >> ac & 1) && !make_codes(&l->ac[ac], c->ac_huff_tbl_ptrs[ac], 0))
+        if (!(made_ac >> ac & 1) && !ff_huffman_make(&l->ac[ac], c->ac_huff_tbl_ptrs[ac], 0))
             return 0;
         made_dc |= 1u << dc;
         made_ac |= 1u << ac;
@@ -252,108 +183,36 @@ int ff_lowpass_begin(ff_lowpass *l, const struct jpeg_decompress_struct *c, int 
     return 1;
 }
 
-/* ---- bits ---- */
-
-typedef struct reader {
-    const uint8_t *next, *end;
-    uint64_t bits;
-    int have, padding;
-} reader;
-
-static void refill_slowly(reader *r)
-{
-    while (r->have <= 56) {
-        uint64_t byte = 0;
-        if (r->next < r->end && *r->next != 0xff) {
-            byte = *r->next++;
-        } else if (r->end - r->next >= 2 && r->next[1] == 0) {
-            byte = 0xff;
-            r->next += 2;
-        } else {
-            r->padding += 8; /* a marker, or the end: zeros, and whoever uses them up has read too far */
-        }
-        r->bits |= byte << (56 - r->have);
-        r->have += 8;
-    }
-}
-
-/* At least 56 bits.  Eight bytes at once where none of them is 0xff. */
-static inline void refill(reader *r)
-{
-    if (r->end - r->next >= 8) {
-        uint64_t word;
-        memcpy(&word, r->next, sizeof word);
-        if (((~word - 0x0101010101010101u) & word & 0x8080808080808080u) == 0) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            word = __builtin_bswap64(word);
-#endif
-            r->bits |= word >> r->have;
-            r->next += (63 - r->have) >> 3;
-            r->have |= 56;
-            return;
-        }
-    }
-    refill_slowly(r);
-}
-
-static inline void drop(reader *r, int n)
-{
-    r->bits <<= n;
-    r->have -= n;
-}
-
-/* A whole symbol: length << 8 | value; 0 where there is no such code.  At least 16 bits must be there. */
-static inline unsigned symbol_of(const reader *r, const codes *t)
-{
-    const unsigned found = t->symbol[r->bits >> (64 - LOOK)];
-    if (found != 0)
-        return found;
-    const uint32_t look = (uint32_t)(r->bits >> 48);
-    for (int length = LOOK + 1; length <= 16; length++)
-        if (look < t->limit[length]) {
-            const int32_t at = (int32_t)(look >> (16 - length)) + t->offset[length];
-            return at >= 0 && at < 256 ? (unsigned)length << 8 | t->values[at] : 0;
-        }
-    return 0;
-}
-
-static inline int32_t value_of(reader *r, int n)
-{
-    const int32_t bits = (int32_t)(r->bits >> (64 - n));
-    drop(r, n);
-    return signed_value(bits, n);
-}
-
 /* ---- blocks ---- */
 
-static inline __attribute__((always_inline)) int read_block(reader *at, component *c, int vectors, four sums[PARTS])
+static inline __attribute__((always_inline)) int read_block(ff_bits *at, component *c, int vectors, four sums[PARTS])
 {
-    reader r = *at; /* a copy whose address nobody has stays in registers */
+    ff_bits r = *at; /* a copy whose address nobody has stays in registers */
     if (r.have < 32)
-        refill(&r);
-    unsigned symbol = symbol_of(&r, c->dc);
+        ff_refill(&r);
+    unsigned symbol = ff_symbol_of(&r, c->dc);
     if (symbol == 0)
         return 0;
-    drop(&r, (int)(symbol >> 8));
+    ff_drop(&r, (int)(symbol >> 8));
     if ((symbol & 15) != 0)
-        c->predicted = (int16_t)(c->predicted + value_of(&r, symbol & 15));
+        c->predicted = (int16_t)(c->predicted + ff_value_of(&r, symbol & 15));
     const float level = (float)c->predicted;
     for (int p = 0; p < vectors; p++)
         sums[p] = 128.0f + level * c->share[0][p];
 
-    const codes *ac = c->ac;
+    const ff_huffman *ac = c->ac;
     int k = 0; /* the coefficient last passed */
     while (k < 63) {
         if (r.have < 32)
-            refill(&r);
-        const unsigned look = (unsigned)(r.bits >> (64 - LOOK));
+            ff_refill(&r);
+        const unsigned look = (unsigned)(r.bits >> (64 - FF_LOOK));
         int32_t value;
         if (k + 1 >= c->keep) { /* only steps from here on */
             const unsigned steps = ac->steps[look];
             const int after = k + (int)(steps >> 8);
             /* A block that is full has no end code: what looks like one begins the next block. */
             if (steps != 0 && (after < 63 || (after == 63 && !(steps & 0x80)))) {
-                drop(&r, steps & 0x7f);
+                ff_drop(&r, steps & 0x7f);
                 k = after;
                 if (steps & 0x80)
                     break;
@@ -362,21 +221,21 @@ static inline __attribute__((always_inline)) int read_block(reader *at, componen
         }
         const int32_t valued = ac->valued[look];
         if (valued != 0) {
-            drop(&r, valued & 0xff);
+            ff_drop(&r, valued & 0xff);
             k += valued >> 8 & 0xff;
             value = valued >> 16;
         } else {
-            symbol = symbol_of(&r, ac);
+            symbol = ff_symbol_of(&r, ac);
             if (symbol == 0)
                 return 0;
-            drop(&r, (int)(symbol >> 8));
+            ff_drop(&r, (int)(symbol >> 8));
             const int n = symbol & 15, run = symbol >> 4 & 15;
             if (n == 0 && run != 15)
                 break;
             k += run + 1;
             if (n == 0)
                 continue;
-            value = value_of(&r, n);
+            value = ff_value_of(&r, n);
         }
         if (k < c->keep)
             for (int p = 0; p < vectors; p++)
@@ -401,7 +260,7 @@ static inline __attribute__((always_inline)) void put_block(const component *c, 
             to[x] = pixels[y * c->parts_x + x];
 }
 
-static int restart(ff_lowpass *l, reader *r)
+static int restart(ff_lowpass *l, ff_bits *r)
 {
     if (r->padding > r->have)
         return 0;
@@ -420,12 +279,12 @@ static int restart(ff_lowpass *l, reader *r)
 
 static int read_mcu_row(ff_lowpass *l)
 {
-    reader r = {l->next, l->end, l->bits, l->have, l->padding};
+    ff_bits r = {l->next, l->end, l->bits, l->have, l->padding};
     const int wanted = l->skip < l->row_lines;
     for (int64_t x = 0; x < l->mcus_x; x++) {
         if (l->interval != 0) {
             if (l->to_restart == 0) {
-                refill_slowly(&r);
+                ff_refill_slowly(&r);
                 if (!restart(l, &r))
                     return 0;
             }
@@ -506,8 +365,8 @@ int ff_lowpass_lines_at_once(const ff_lowpass *l)
 
 int ff_lowpass_ended_well(ff_lowpass *l)
 {
-    reader r = {l->next, l->end, l->bits, l->have, l->padding};
-    refill_slowly(&r);
+    ff_bits r = {l->next, l->end, l->bits, l->have, l->padding};
+    ff_refill_slowly(&r);
     for (const uint8_t *p = r.next; p + 1 < r.end; p++)
         if (p[0] == 0xff && p[1] == 0xd9)
             return 1;

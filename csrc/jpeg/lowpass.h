@@ -15,7 +15,7 @@
 
 #include <jpeglib.h>
 
-#include "jpeg/jpeg.h"
+#include "jpeg/frame.h"
 
 typedef struct ff_lowpass ff_lowpass;
 
