@@ -2,8 +2,9 @@
 
     table   u64 count | u64 kind | u64 offsets[count + 1] | blob        (native byte order)
 
-Sample i is bytes offsets[i] .. offsets[i + 1] of the blob: a NUL-terminated absolute path (kind 0), or an encoded image
-(kind 1).  The table lies in a sealed memfd, so it costs its memory once, however many feeds and workers read it.
+Sample i is bytes offsets[i] .. offsets[i + 1] of the blob: a NUL-terminated absolute path, or an encoded image
+(csrc/source/table.h).  The table lies in a sealed memfd, so it costs its memory once, however many feeds and workers
+read it.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ class Files(Source):
         Names of the class folders; a label is a position in it.
     """
 
-    kind = 0
+    kind = _native.TABLE_PATHS
 
     def __init__(
         self,
@@ -228,7 +229,7 @@ class Files(Source):
 class Bytes(Source):
     """Encoded images in memory.  They are kept as they are, and copied once into the table that workers read."""
 
-    kind = 1
+    kind = _native.TABLE_BYTES
 
     def __init__(self, items: Sequence[Any], labels: Labels | None) -> None:
         super().__init__(labels, None)

@@ -61,7 +61,7 @@ def finisher(spec: dict[str, Any]) -> Step:
         return np.ascontiguousarray(image).reshape(-1)
 
     def finish(maker: Worker | Sample, step: int) -> None:
-        if step == _native.NEED_DECODE:
+        if step == _native.STEP_DECODE:
             from fastfeed.decode import DecodeError, decode
 
             try:
@@ -69,7 +69,7 @@ def finisher(spec: dict[str, Any]) -> Step:
             except DecodeError as error:
                 raise RowFailed(str(error)) from error
             step = maker.decoded(rgb, width, height)
-        if step == _native.NEED_CALL:
+        if step == _native.STEP_CALL:
             maker.called(call(maker.pixels()))
 
     return finish

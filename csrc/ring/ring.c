@@ -166,7 +166,7 @@ int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_
     return complete;
 }
 
-uint32_t ff_ring_lease(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
+uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
 {
     _Atomic uint64_t *cells = slot_cells(ring, slot);
     for (uint32_t c = 0; c < cells_for(ring, rows); c++) {
@@ -251,7 +251,7 @@ int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim)
         uint64_t mine = FF_CELL(FF_WRITING, owner, FF_CELL_GENERATION(oldest), FF_CELL_SEQUENCE(oldest));
         if (!atomic_compare_exchange_strong(&ring->cells[found], &oldest, mine))
             continue;
-        FF_KILL_POINT(ring, "claim");
+        FF_KILL_POINT(&ring->header->kill_hits, "claim");
         claim->slot = (uint32_t)(found / ring->cells_per_slot);
         claim->cell = (uint32_t)(found % ring->cells_per_slot);
         claim->word = mine;
@@ -274,7 +274,7 @@ int ff_ring_publish(ff_ring *ring, const ff_claim *claim)
     uint64_t ready = FF_CELL(FF_READY, FF_CELL_OWNER(mine), FF_CELL_GENERATION(mine), sequence);
     if (!atomic_compare_exchange_strong(&cells[claim->cell], &mine, ready))
         return -1;
-    FF_KILL_POINT(ring, "publish");
+    FF_KILL_POINT(&ring->header->kill_hits, "publish");
     uint32_t rows = ff_ring_descriptor(ring, claim->slot)->rows;
     for (uint32_t c = 0; c < cells_for(ring, rows) && c < ring->cells_per_slot; c++) {
         uint64_t word = atomic_load(&cells[c]);

@@ -117,7 +117,7 @@ uint8_t *ff_ring_row(const ff_ring *ring, uint32_t slot, uint32_t row);
 void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows, uint16_t *generations,
                   unsigned addressee);
 
-/* How many workers may be asleep: so many tokens wake them all. */
+/* How many workers may be asleep: as many tokens wake them all. */
 uint32_t ff_ring_sleepers(const ff_ring *ring);
 
 /* Read a slot off its cells against what the consumer knows: 1 complete, 0 not yet, -1 a word that cannot be there
@@ -125,8 +125,10 @@ uint32_t ff_ring_sleepers(const ff_ring *ring);
 int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows, const uint16_t *generations,
                   unsigned *suspect);
 
-/* READY -> LEASED for a complete slot, any -> FREE; rows that failed among the first rows, their numbers in failed[]. */
-uint32_t ff_ring_lease(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed);
+/* READY -> LEASED, for a complete slot.  Returns how many of the first rows failed, with their numbers in failed[]. */
+uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed);
+
+/* Any -> FREE. */
 void ff_ring_release(ff_ring *ring, uint32_t slot);
 
 /* OPEN -> FREE for an abandoned slot; returns how many cells are still WRITING. */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "ring/killpoint.h"
+#include "base/codes.h"
 #include "simd/copy.h"
 
 /* Rows whose beginning is asked of the caches ahead of the one being copied: a row of a large table misses them all,
@@ -137,30 +137,4 @@ int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows,
             return code;
     }
     return 0;
-}
-
-int ff_gather_run(ff_worker *worker, const ff_gather *gather)
-{
-    ff_ring *ring = &worker->ring;
-    for (;;) {
-        int got = ff_worker_acquire(worker);
-        if (got <= 0)
-            return got == 0 ? FF_STEP_STOP : FF_STEP_LOST;
-        const uint32_t slot = worker->claim.slot, first = worker->claim.first_row;
-        uint8_t *status = ff_ring_status(ring, slot);
-        /* A damaged descriptor may have made the cell empty. */
-        const uint32_t rows = worker->claim.end_row > first ? worker->claim.end_row - first : 0;
-        /* Poison marks a whole batch. */
-        if (rows > 0 && status[first] != FF_ROW_FAILED(FF_E_POISON)) {
-            ff_worker_note(worker, first);
-            int code = ff_gather_rows(gather, ff_ring_index(ring, slot) + first, rows, ff_ring_row(ring, slot, 0), first,
-                                      ring->slot_stride);
-            FF_KILL_POINT(ring, "pixels");
-            memset(status + first, code == 0 ? FF_ROW_DONE : FF_ROW_FAILED(code), rows);
-            FF_KILL_POINT(ring, "status");
-            ff_worker_count(worker, rows, ff_now_ns() - worker->begun_ns);
-        }
-        if (ff_worker_publish(worker) != 0)
-            return FF_STEP_LOST;
-    }
 }

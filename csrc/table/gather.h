@@ -1,4 +1,4 @@
-/* gather: rows of tables, picked by index, into a slot; and the loop of a worker that does nothing else.
+/* gather: rows of tables, picked by index, into a slot.
  *
  *   column 0  row row row ...        slot   [rows of column 0] pad [rows of column 1] pad ...
  *   column 1  row row row ...               each begins at its slot_at, the rows one behind the other
@@ -9,7 +9,7 @@
 #ifndef FF_GATHER_H
 #define FF_GATHER_H
 
-#include "image/worker.h"
+#include <stdint.h>
 
 typedef struct ff_column {
     const uint8_t *base; /* the first row, or NULL */
@@ -32,8 +32,5 @@ typedef struct ff_gather {
  * FF_E_TRUNCATED where a file has shrunk; FF_E_OPEN where it cannot be read; FF_E_LIMIT where an index is none. */
 int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first,
                    uint64_t whole);
-
-/* Fill cells until the feed stops: FF_STEP_STOP or FF_STEP_LOST.  The rows of a cell succeed or fail together. */
-int ff_gather_run(ff_worker *worker, const ff_gather *gather);
 
 #endif
