@@ -72,24 +72,11 @@ cdef extern from "jpeg/floor.h" nogil:
     const char *ff_jpeg_version()
 
 cdef extern from "ring/ring.h" nogil:
-    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL, FF_WRITING
-    uint64_t FF_NO_SAMPLE
-    unsigned FF_CELL_STATE(uint64_t word)
-    unsigned FF_CELL_OWNER(uint64_t word)
+    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
     ctypedef struct ff_ring_shape:
         uint32_t slots, rows, rows_per_cell, workers
         uint64_t row_bytes
-    ctypedef struct ff_worker_entry:
-        uint32_t asleep, attached
-        uint64_t sample, started_ns, samples, bytes, read_ns, work_ns, idle_ns
-    ctypedef struct ff_ring_header:
-        uint32_t waiting, stop
-        uint64_t kill_hits
     ctypedef struct ff_ring:
-        uint8_t *base
-        ff_ring_header *header
-        ff_worker_entry *table
-        uint64_t *cells
         uint32_t slots, cells_per_slot, rows, workers
         uint64_t row_bytes, slot_stride, slots_at
     uint64_t ff_ring_size(const ff_ring_shape *shape)
@@ -111,20 +98,18 @@ cdef extern from "ring/ring.h" nogil:
     uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
     uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
                             const uint16_t *addressees)
-
-cdef extern from *:
-    """
-    #include <stdatomic.h>
-    #include "ring/ring.h"
-    static inline uint32_t ff_load32(const void *at) { return atomic_load((const _Atomic uint32_t *)at); }
-    static inline void ff_store32(void *at, uint32_t value) { atomic_store((_Atomic uint32_t *)at, value); }
-    static inline uint64_t ff_load64(const void *at) { return atomic_load((const _Atomic uint64_t *)at); }
-    static inline void ff_store64(void *at, uint64_t value) { atomic_store((_Atomic uint64_t *)at, value); }
-    """
-    uint32_t ff_load32(const void *at) nogil
-    void ff_store32(void *at, uint32_t value) nogil
-    uint64_t ff_load64(const void *at) nogil
-    void ff_store64(void *at, uint64_t value) nogil
+    int ff_ring_sleeper(const ff_ring *ring, int worker)
+    void ff_ring_rouse(ff_ring *ring, unsigned worker)
+    void ff_ring_set_waiting(ff_ring *ring, uint32_t waiting)
+    void ff_ring_set_stop(ff_ring *ring)
+    bint ff_ring_writes(const ff_ring *ring, unsigned owner, uint32_t slot)
+    bint ff_ring_attached(const ff_ring *ring, unsigned worker)
+    bint ff_ring_sample_of(const ff_ring *ring, unsigned worker, uint32_t *sequence, uint32_t *row, uint64_t *started_ns)
+    void ff_ring_forget(ff_ring *ring, unsigned worker)
+    ctypedef struct ff_ring_totals:
+        uint64_t samples, bytes, read_ns, work_ns, idle_ns
+    ff_ring_totals ff_ring_total(const ff_ring *ring)
+    uint64_t ff_ring_kill_hits(const ff_ring *ring)
 
 cdef extern from "base/step.h" nogil:
     enum: FF_STEP_DONE, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_STOP, FF_STEP_LOST
@@ -574,16 +559,13 @@ cdef class Ring:
 
         Both in one call: with an interrupt in between nobody would post to it again.
         """
-        cdef int w, fd
+        cdef int asleep = ff_ring_sleeper(&self.ring, worker), fd
         cdef uint64_t one = 1
-        for w in range(<int>self.ring.workers):
-            if (worker < 0 or w == worker) and ff_load32(&self.ring.table[w].asleep):
-                fd = wake_fds[w]
-                # The flag first: once it has the token, the worker may go to sleep again.
-                ff_store32(&self.ring.table[w].asleep, 0)
-                while write(fd, &one, sizeof(one)) < 0 and errno == EINTR:
-                    pass
-                return
+        if asleep >= 0:
+            fd = wake_fds[asleep]
+            ff_ring_rouse(&self.ring, asleep)
+            while write(fd, &one, sizeof(one)) < 0 and errno == EINTR:
+                pass
 
     def sleepers(self):
         return ff_ring_sleepers(&self.ring)
@@ -633,14 +615,8 @@ cdef class Ring:
 
     def writes(self, unsigned worker, uint32_t slot):
         """Whether a cell of the slot is in this worker's hands."""
-        cdef uint32_t c
-        cdef uint64_t word
         self.slot_ok(slot)
-        for c in range(self.ring.cells_per_slot):
-            word = ff_load64(&self.ring.cells[slot * self.ring.cells_per_slot + c])
-            if FF_CELL_STATE(word) == FF_WRITING and FF_CELL_OWNER(word) == worker + 1:
-                return True
-        return False
+        return ff_ring_writes(&self.ring, worker + 1, slot)
 
     def reopen(self, unsigned worker):
         """After the worker is reaped: its cells go to the others; how many there were."""
@@ -662,49 +638,43 @@ cdef class Ring:
         cdef uint64_t room = min(<uint64_t>FF_ERR_LEN, self.ring.row_bytes)
         return (<const char *>text)[:room].split(b"\0", 1)[0].decode("utf-8", "replace")
 
-    def forget(self, unsigned worker):
-        """Reset the table entry of a worker that is no more."""
+    cdef int worker_ok(self, unsigned worker) except -1:
         if worker >= self.ring.workers:
             raise IndexError(worker)
-        ff_store32(&self.ring.table[worker].asleep, 0)
-        ff_store32(&self.ring.table[worker].attached, 0)
-        ff_store64(&self.ring.table[worker].sample, FF_NO_SAMPLE)
+        return 0
+
+    def forget(self, unsigned worker):
+        """Reset the table entry of a worker that is no more."""
+        self.worker_ok(worker)
+        ff_ring_forget(&self.ring, worker)
 
     def sample_of(self, unsigned worker):
         """(sequence, row, started_ns) of what a worker has in hand, or None."""
-        if worker >= self.ring.workers:
-            raise IndexError(worker)
-        cdef uint64_t sample = ff_load64(&self.ring.table[worker].sample)
-        if sample == FF_NO_SAMPLE:
+        cdef uint32_t sequence, row
+        cdef uint64_t started_ns
+        self.worker_ok(worker)
+        if not ff_ring_sample_of(&self.ring, worker, &sequence, &row, &started_ns):
             return None
-        return sample >> 32, sample & 0xFFFFFFFF, ff_load64(&self.ring.table[worker].started_ns)
+        return sequence, row, started_ns
 
     def is_attached(self, unsigned worker):
-        if worker >= self.ring.workers:
-            raise IndexError(worker)
-        return ff_load32(&self.ring.table[worker].attached) != 0
+        self.worker_ok(worker)
+        return ff_ring_attached(&self.ring, worker)
 
     def totals(self):
         """(samples, bytes, read_ns, work_ns, idle_ns) over all workers."""
-        cdef uint64_t samples = 0, size = 0, read_ns = 0, work_ns = 0, idle_ns = 0
-        cdef uint32_t w
-        for w in range(self.ring.workers):
-            samples += ff_load64(&self.ring.table[w].samples)
-            size += ff_load64(&self.ring.table[w].bytes)
-            read_ns += ff_load64(&self.ring.table[w].read_ns)
-            work_ns += ff_load64(&self.ring.table[w].work_ns)
-            idle_ns += ff_load64(&self.ring.table[w].idle_ns)
-        return samples, size, read_ns, work_ns, idle_ns
+        cdef ff_ring_totals all = ff_ring_total(&self.ring)
+        return all.samples, all.bytes, all.read_ns, all.work_ns, all.idle_ns
 
     def set_waiting(self, uint32_t waiting):
-        ff_store32(&self.ring.header.waiting, waiting)
+        ff_ring_set_waiting(&self.ring, waiting)
 
     def set_stop(self):
-        ff_store32(&self.ring.header.stop, 1)
+        ff_ring_set_stop(&self.ring)
 
     def kill_hits(self):
         """Passes of the kill point named by FF_KILL_AT; 0 in a normal build."""
-        return ff_load64(&self.ring.header.kill_hits)
+        return ff_ring_kill_hits(&self.ring)
 
 
 cdef class Kernel:

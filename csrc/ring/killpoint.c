@@ -3,17 +3,16 @@
 
 #ifdef FF_KILL_POINTS
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-void ff_kill_point(_Atomic uint64_t *hits, const char *point)
+void ff_kill_point(ff_counter *hits, const char *point)
 {
     const char *at = getenv("FF_KILL_AT");
     size_t length = strlen(point);
     if (at == NULL || strncmp(at, point, length) != 0 || at[length] != ':')
         return;
-    if (atomic_fetch_add(hits, 1) + 1 == strtoull(at + length + 1, NULL, 10))
+    if (ff_counter_pass(hits) == strtoull(at + length + 1, NULL, 10))
         raise(SIGKILL);
 }
 #else

@@ -7,8 +7,8 @@
 #define FF_KILLPOINT_H
 
 #ifdef FF_KILL_POINTS
-#include <stdint.h>
-void ff_kill_point(_Atomic uint64_t *hits, const char *point);
+#include "ring/order.h"
+void ff_kill_point(ff_counter *hits, const char *point);
 #define FF_KILL_POINT(hits, point) ff_kill_point(hits, point)
 #else
 #define FF_KILL_POINT(hits, point) ((void)0)

@@ -2,7 +2,6 @@
 #include "ring/loop.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -12,12 +11,6 @@
 static ff_worker_entry *entry(const ff_loop *loop)
 {
     return &loop->ring.table[loop->number];
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t amount)
-{
-    /* This worker is the only writer: no read-modify-write is needed. */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount, memory_order_relaxed);
 }
 
 /* One token from the work eventfd: 0, or -1 where it cannot be read any more. */
@@ -42,7 +35,7 @@ static void relax(void)
 
 void ff_loop_attach(ff_loop *loop)
 {
-    atomic_store(&entry(loop)->attached, 1);
+    ff_flag_set(&entry(loop)->attached, 1);
 }
 
 int ff_loop_acquire(ff_loop *loop)
@@ -52,7 +45,7 @@ int ff_loop_acquire(ff_loop *loop)
     unsigned owner = loop->number + 1;
     uint64_t begun = 0, looking = 0;
     for (;;) {
-        if (atomic_load(&ring->header->stop))
+        if (ff_flag_look(&ring->header->stop))
             return FF_STEP_STOP;
         int found = ff_ring_claim(ring, owner, &loop->claim);
         if (!found) {
@@ -65,22 +58,22 @@ int ff_loop_acquire(ff_loop *loop)
                 relax();
                 continue;
             }
-            atomic_store(&mine->asleep, 1);
+            ff_flag_set(&mine->asleep, 1);
             FF_KILL_POINT(&ring->header->kill_hits, "asleep");
             /* Once more, now that the consumer can see the flag: see the note on waking in ring.h. */
             found = ff_ring_claim(ring, owner, &loop->claim);
-            if (!found && !atomic_load(&ring->header->stop)) {
+            if (!found && !ff_flag_look(&ring->header->stop)) {
                 if (take_token(loop) != 0)
                     return FF_STEP_LOST;
                 FF_KILL_POINT(&ring->header->kill_hits, "token");
                 looking = 0;
             }
-            atomic_store(&mine->asleep, 0);
+            ff_flag_set(&mine->asleep, 0);
             FF_KILL_POINT(&ring->header->kill_hits, "awake");
         }
         if (found) {
             if (begun != 0)
-                add(&mine->idle_ns, ff_now_ns() - begun);
+                ff_counter_add(&mine->idle_ns, ff_now_ns() - begun);
             return FF_STEP_DONE;
         }
     }
@@ -100,12 +93,12 @@ static int signal_ready(const ff_loop *loop)
 int ff_loop_publish(ff_loop *loop)
 {
     ff_ring *ring = &loop->ring;
-    atomic_store(&entry(loop)->sample, FF_NO_SAMPLE);
+    ff_note_set(&entry(loop)->sample, FF_NO_SAMPLE);
     FF_KILL_POINT(&ring->header->kill_hits, "unsample");
     int complete = ff_ring_publish(ring, &loop->claim);
     if (complete < 0)
         return FF_STEP_LOST;
-    uint32_t waiting = atomic_load(&ring->header->waiting);
+    uint32_t waiting = ff_flag_look(&ring->header->waiting);
     if (waiting == FF_WAIT_CELL || (complete && waiting == FF_WAIT_BATCH)) {
         if (signal_ready(loop) != 0)
             return FF_STEP_LOST;
@@ -118,22 +111,22 @@ void ff_loop_note(ff_loop *loop, uint32_t row)
 {
     ff_worker_entry *mine = entry(loop);
     loop->begun_ns = ff_now_ns();
-    atomic_store(&mine->started_ns, loop->begun_ns);
+    ff_note_set(&mine->started_ns, loop->begun_ns);
     FF_KILL_POINT(&loop->ring.header->kill_hits, "started");
-    atomic_store(&mine->sample, (uint64_t)FF_CELL_SEQUENCE(loop->claim.word) << 32 | row);
+    ff_note_set(&mine->sample, (uint64_t)FF_CELL_SEQUENCE(loop->claim.word) << 32 | row);
     FF_KILL_POINT(&loop->ring.header->kill_hits, "sample");
 }
 
 void ff_loop_count(ff_loop *loop, uint64_t samples, uint64_t work_ns)
 {
-    add(&entry(loop)->samples, samples);
-    add(&entry(loop)->work_ns, work_ns);
+    ff_counter_add(&entry(loop)->samples, samples);
+    ff_counter_add(&entry(loop)->work_ns, work_ns);
 }
 
 void ff_loop_count_read(ff_loop *loop, uint64_t bytes, uint64_t read_ns)
 {
-    add(&entry(loop)->bytes, bytes);
-    add(&entry(loop)->read_ns, read_ns);
+    ff_counter_add(&entry(loop)->bytes, bytes);
+    ff_counter_add(&entry(loop)->read_ns, read_ns);
 }
 
 int ff_loop_reply(ff_loop *loop, uint64_t used, int code)

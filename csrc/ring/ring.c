@@ -1,7 +1,6 @@
 /* ring: layout and cell arithmetic of ring.h; no system calls, no waiting. */
 #include "ring/ring.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "ring/killpoint.h"
@@ -53,7 +52,7 @@ static void view(ff_ring *ring, void *base)
     ring->base = base;
     ring->header = header;
     ring->table = (ff_worker_entry *)(void *)(ring->base + header->table_at);
-    ring->cells = (_Atomic uint64_t *)(void *)(ring->base + header->cells_at);
+    ring->cells = (ff_cell *)(void *)(ring->base + header->cells_at);
     ring->slots = header->shape.slots;
     ring->cells_per_slot = header->cells_per_slot;
     ring->rows = header->shape.rows;
@@ -74,7 +73,7 @@ int ff_ring_init(ff_ring *ring, void *base, const ff_ring_shape *shape)
         return -1;
     view(ring, base);
     for (uint32_t w = 0; w < ring->workers; w++)
-        atomic_store(&ring->table[w].sample, FF_NO_SAMPLE);
+        ff_note_set(&ring->table[w].sample, FF_NO_SAMPLE);
     return 0;
 }
 
@@ -109,7 +108,7 @@ uint8_t *ff_ring_row(const ff_ring *ring, uint32_t slot, uint32_t row)
     return ring->base + ring->slots_at + slot * ring->slot_stride + row * ring->row_bytes;
 }
 
-static _Atomic uint64_t *slot_cells(const ff_ring *ring, uint32_t slot)
+static ff_cell *slot_cells(const ff_ring *ring, uint32_t slot)
 {
     return ring->cells + (size_t)slot * ring->cells_per_slot;
 }
@@ -129,12 +128,11 @@ void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoc
     descriptor->sequence = sequence;
     descriptor->rows = rows;
     memset(ff_ring_status(ring, slot), 0, rows);
-    _Atomic uint64_t *cells = slot_cells(ring, slot);
+    ff_cell *cells = slot_cells(ring, slot);
     uint32_t used = cells_for(ring, rows);
     for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
         generations[c]++;
-        /* The store that opens a cell also publishes the descriptor and the index column written before it. */
-        atomic_store(&cells[c], FF_CELL(c < used ? FF_OPEN : FF_FREE, c < used ? addressee : 0, generations[c], sequence));
+        ff_cell_open(&cells[c], FF_CELL(c < used ? FF_OPEN : FF_FREE, c < used ? addressee : 0, generations[c], sequence));
     }
 }
 
@@ -142,18 +140,41 @@ uint32_t ff_ring_sleepers(const ff_ring *ring)
 {
     uint32_t asleep = 0;
     for (uint32_t w = 0; w < ring->workers; w++)
-        asleep += atomic_load(&ring->table[w].asleep) != 0;
+        asleep += ff_flag_look(&ring->table[w].asleep) != 0;
     return asleep;
+}
+
+int ff_ring_sleeper(const ff_ring *ring, int worker)
+{
+    for (uint32_t w = 0; w < ring->workers; w++)
+        if ((worker < 0 || w == (uint32_t)worker) && ff_flag_look(&ring->table[w].asleep))
+            return (int)w;
+    return -1;
+}
+
+void ff_ring_rouse(ff_ring *ring, unsigned worker)
+{
+    ff_flag_set(&ring->table[worker].asleep, 0);
+}
+
+void ff_ring_set_waiting(ff_ring *ring, uint32_t waiting)
+{
+    ff_flag_set(&ring->header->waiting, waiting);
+}
+
+void ff_ring_set_stop(ff_ring *ring)
+{
+    ff_flag_set(&ring->header->stop, 1);
 }
 
 int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows, const uint16_t *generations,
                   unsigned *suspect)
 {
-    _Atomic uint64_t *cells = slot_cells(ring, slot);
+    ff_cell *cells = slot_cells(ring, slot);
     uint32_t used = cells_for(ring, rows);
     int complete = 1;
     for (uint32_t c = 0; c < used; c++) {
-        uint64_t word = atomic_load(&cells[c]);
+        uint64_t word = ff_cell_look(&cells[c]);
         unsigned state = FF_CELL_STATE(word), owner = FF_CELL_OWNER(word);
         int owned = state == FF_WRITING || state == FF_READY;
         if ((state != FF_OPEN && !owned) || FF_CELL_SEQUENCE(word) != sequence ||
@@ -168,11 +189,10 @@ int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_
 
 uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
 {
-    _Atomic uint64_t *cells = slot_cells(ring, slot);
+    ff_cell *cells = slot_cells(ring, slot);
     for (uint32_t c = 0; c < cells_for(ring, rows); c++) {
-        uint64_t word = atomic_load_explicit(&cells[c], memory_order_relaxed);
-        atomic_store_explicit(&cells[c], FF_CELL(FF_LEASED, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word)),
-                              memory_order_relaxed);
+        uint64_t word = ff_cell_own(&cells[c]);
+        ff_cell_set_own(&cells[c], FF_CELL(FF_LEASED, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word)));
     }
     const uint8_t *status = ff_ring_status(ring, slot);
     uint32_t count = 0;
@@ -184,24 +204,23 @@ uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *fai
 
 void ff_ring_release(ff_ring *ring, uint32_t slot)
 {
-    _Atomic uint64_t *cells = slot_cells(ring, slot);
+    ff_cell *cells = slot_cells(ring, slot);
     for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
-        uint64_t word = atomic_load_explicit(&cells[c], memory_order_relaxed);
-        atomic_store_explicit(&cells[c], FF_CELL(FF_FREE, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word)),
-                              memory_order_relaxed);
+        uint64_t word = ff_cell_own(&cells[c]);
+        ff_cell_set_own(&cells[c], FF_CELL(FF_FREE, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word)));
     }
 }
 
 uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
 {
-    _Atomic uint64_t *cells = slot_cells(ring, slot);
+    ff_cell *cells = slot_cells(ring, slot);
     uint32_t writing = 0;
     for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
-        uint64_t word = atomic_load(&cells[c]);
+        uint64_t word = ff_cell_look(&cells[c]);
         /* A failed exchange means that a worker claimed the cell in between: it is counted, and waited for. */
         while (FF_CELL_STATE(word) == FF_OPEN &&
-               !atomic_compare_exchange_weak(
-                   &cells[c], &word, FF_CELL(FF_FREE, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word))))
+               !ff_cell_change(&cells[c], &word,
+                               FF_CELL(FF_FREE, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word))))
             ;
         writing += FF_CELL_STATE(word) == FF_WRITING;
     }
@@ -213,19 +232,72 @@ uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, co
 {
     uint32_t count = 0;
     for (uint32_t slot = 0; slot < ring->slots; slot++) {
-        _Atomic uint64_t *cells = slot_cells(ring, slot);
+        ff_cell *cells = slot_cells(ring, slot);
         for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
-            uint64_t word = atomic_load(&cells[c]);
+            uint64_t word = ff_cell_look(&cells[c]);
             if (FF_CELL_STATE(word) != FF_WRITING || FF_CELL_OWNER(word) != owner)
                 continue;
             uint16_t generation = ++generations[(size_t)slot * ring->cells_per_slot + c];
-            atomic_store(&cells[c], abandoned[slot] ? FF_CELL(FF_FREE, 0, generation, FF_CELL_SEQUENCE(word))
+            ff_cell_open(&cells[c], abandoned[slot] ? FF_CELL(FF_FREE, 0, generation, FF_CELL_SEQUENCE(word))
                                                     : FF_CELL(FF_OPEN, addressees[slot], generation,
                                                               FF_CELL_SEQUENCE(word)));
             count++;
         }
     }
     return count;
+}
+
+int ff_ring_writes(const ff_ring *ring, unsigned owner, uint32_t slot)
+{
+    const ff_cell *cells = slot_cells(ring, slot);
+    for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
+        const uint64_t word = ff_cell_look(&cells[c]);
+        if (FF_CELL_STATE(word) == FF_WRITING && FF_CELL_OWNER(word) == owner)
+            return 1;
+    }
+    return 0;
+}
+
+int ff_ring_attached(const ff_ring *ring, unsigned worker)
+{
+    return ff_flag_look(&ring->table[worker].attached) != 0;
+}
+
+int ff_ring_sample_of(const ff_ring *ring, unsigned worker, uint32_t *sequence, uint32_t *row, uint64_t *started_ns)
+{
+    const uint64_t sample = ff_note_look(&ring->table[worker].sample);
+    if (sample == FF_NO_SAMPLE)
+        return 0;
+    *sequence = (uint32_t)(sample >> 32);
+    *row = (uint32_t)sample;
+    *started_ns = ff_note_look(&ring->table[worker].started_ns);
+    return 1;
+}
+
+void ff_ring_forget(ff_ring *ring, unsigned worker)
+{
+    ff_flag_set(&ring->table[worker].asleep, 0);
+    ff_flag_set(&ring->table[worker].attached, 0);
+    ff_note_set(&ring->table[worker].sample, FF_NO_SAMPLE);
+}
+
+ff_ring_totals ff_ring_total(const ff_ring *ring)
+{
+    ff_ring_totals all = {0};
+    for (uint32_t w = 0; w < ring->workers; w++) {
+        const ff_worker_entry *entry = &ring->table[w];
+        all.samples += ff_counter_look(&entry->samples);
+        all.bytes += ff_counter_look(&entry->bytes);
+        all.read_ns += ff_counter_look(&entry->read_ns);
+        all.work_ns += ff_counter_look(&entry->work_ns);
+        all.idle_ns += ff_counter_look(&entry->idle_ns);
+    }
+    return all;
+}
+
+uint64_t ff_ring_kill_hits(const ff_ring *ring)
+{
+    return ff_counter_look(&ring->header->kill_hits);
 }
 
 /* ---- a worker's side ---- */
@@ -237,7 +309,7 @@ int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim)
         size_t found = all;
         uint64_t oldest = 0;
         for (size_t c = 0; c < all; c++) {
-            uint64_t word = atomic_load(&ring->cells[c]);
+            uint64_t word = ff_cell_look(&ring->cells[c]);
             if (FF_CELL_STATE(word) != FF_OPEN || (FF_CELL_OWNER(word) != 0 && FF_CELL_OWNER(word) != owner))
                 continue;
             /* Sequences wrap; no two in flight are 2^31 apart. */
@@ -249,7 +321,7 @@ int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim)
         if (found == all)
             return 0;
         uint64_t mine = FF_CELL(FF_WRITING, owner, FF_CELL_GENERATION(oldest), FF_CELL_SEQUENCE(oldest));
-        if (!atomic_compare_exchange_strong(&ring->cells[found], &oldest, mine))
+        if (!ff_cell_change(&ring->cells[found], &oldest, mine))
             continue;
         FF_KILL_POINT(&ring->header->kill_hits, "claim");
         claim->slot = (uint32_t)(found / ring->cells_per_slot);
@@ -268,16 +340,16 @@ int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim)
 
 int ff_ring_publish(ff_ring *ring, const ff_claim *claim)
 {
-    _Atomic uint64_t *cells = slot_cells(ring, claim->slot);
+    ff_cell *cells = slot_cells(ring, claim->slot);
     uint64_t mine = claim->word;
     uint32_t sequence = FF_CELL_SEQUENCE(mine);
     uint64_t ready = FF_CELL(FF_READY, FF_CELL_OWNER(mine), FF_CELL_GENERATION(mine), sequence);
-    if (!atomic_compare_exchange_strong(&cells[claim->cell], &mine, ready))
+    if (!ff_cell_change(&cells[claim->cell], &mine, ready))
         return -1;
     FF_KILL_POINT(&ring->header->kill_hits, "publish");
     uint32_t rows = ff_ring_descriptor(ring, claim->slot)->rows;
     for (uint32_t c = 0; c < cells_for(ring, rows) && c < ring->cells_per_slot; c++) {
-        uint64_t word = atomic_load(&cells[c]);
+        uint64_t word = ff_cell_look(&cells[c]);
         unsigned state = FF_CELL_STATE(word);
         /* Only for these will somebody else look again: a word that cannot be there is for the consumer to see. */
         if ((state == FF_OPEN || state == FF_WRITING) && FF_CELL_SEQUENCE(word) == sequence &&

@@ -1,4 +1,4 @@
-/* ring: the shared-memory ring between one consumer and its workers; the only home of its memory ordering.
+/* ring: the shared-memory ring between one consumer and its workers; the ordering of its memory is in order.h.
  *
  *   +--------+--------------+-----------------+----------------------------+--------+--------+----
  *   | header | worker table | cells: u64 each | descriptors, one a slot    | slot 0 | slot 1 | ...
@@ -36,6 +36,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ring/order.h"
+
 #define FF_RING_MAGIC 0x31676e6972666666ull
 #define FF_MAX_WORKERS 4095 /* the owner field has 12 bits; owner 0 is nobody, worker w is owner w + 1 */
 
@@ -62,11 +64,11 @@ typedef struct ff_ring_shape {
 } ff_ring_shape;
 
 typedef struct ff_worker_entry { /* 128 bytes; written by its worker alone, read by the consumer with suspicion */
-    _Atomic uint32_t asleep;
-    _Atomic uint32_t attached;   /* 1 once the worker has reached its loop */
-    _Atomic uint64_t sample;     /* sequence << 32 | row, all ones where none is being worked on */
-    _Atomic uint64_t started_ns; /* CLOCK_MONOTONIC when sample was begun */
-    _Atomic uint64_t samples, bytes, read_ns, work_ns, idle_ns;
+    ff_flag asleep;
+    ff_flag attached;    /* 1 once the worker has reached its loop */
+    ff_note sample;      /* sequence << 32 | row, all ones where none is being worked on */
+    ff_note started_ns;  /* CLOCK_MONOTONIC when sample was begun */
+    ff_counter samples, bytes, read_ns, work_ns, idle_ns;
     uint64_t spare[8];
 } ff_worker_entry;
 
@@ -75,9 +77,9 @@ typedef struct ff_ring_header {
     ff_ring_shape shape;
     uint32_t cells_per_slot, reserved;
     uint64_t slot_stride, table_at, cells_at, descriptors_at, descriptor_stride, slots_at;
-    _Alignas(64) _Atomic uint32_t waiting; /* an ff_wait: the consumer may be blocked in poll */
-    _Alignas(64) _Atomic uint32_t stop;
-    _Alignas(64) _Atomic uint64_t kill_hits; /* test builds: passes of the kill point named by FF_KILL_AT */
+    _Alignas(64) ff_flag waiting; /* an ff_wait: the consumer may be blocked in poll */
+    _Alignas(64) ff_flag stop;
+    _Alignas(64) ff_counter kill_hits; /* test builds: passes of the kill point named by FF_KILL_AT */
 } ff_ring_header;
 
 typedef struct ff_descriptor {
@@ -92,7 +94,7 @@ typedef struct ff_ring { /* one process's view of the mapping */
     uint8_t *base;
     ff_ring_header *header;
     ff_worker_entry *table;
-    _Atomic uint64_t *cells;
+    ff_cell *cells;
     uint32_t slots, cells_per_slot, rows, rows_per_cell, workers;
     uint64_t row_bytes, slot_stride, slots_at, descriptors_at, descriptor_stride;
 } ff_ring;
@@ -120,6 +122,15 @@ void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoc
 /* How many workers may be asleep: as many tokens wake them all. */
 uint32_t ff_ring_sleepers(const ff_ring *ring);
 
+/* The number of a worker that may be asleep, -1 where there is none; with a worker's number (-1: any) only that one.
+ * Then, before a token is posted to it, take its flag down: once it has the token, it may go to sleep again. */
+int ff_ring_sleeper(const ff_ring *ring, int worker);
+void ff_ring_rouse(ff_ring *ring, unsigned worker);
+
+/* Say what the consumer waits for (an ff_wait); tell all workers to leave. */
+void ff_ring_set_waiting(ff_ring *ring, uint32_t waiting);
+void ff_ring_set_stop(ff_ring *ring);
+
 /* Read a slot off its cells against what the consumer knows: 1 complete, 0 not yet, -1 a word that cannot be there
  * (its owner field, perhaps 0, in *suspect). */
 int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows, const uint16_t *generations,
@@ -138,6 +149,28 @@ uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot);
  * to FREE where abandoned[slot] is set).  Returns how many there were. */
 uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
                         const uint16_t *addressees);
+
+/* Whether a cell of the slot is in the hands of owner. */
+int ff_ring_writes(const ff_ring *ring, unsigned owner, uint32_t slot);
+
+/* Whether a worker has reached its loop. */
+int ff_ring_attached(const ff_ring *ring, unsigned worker);
+
+/* What a worker has in hand: 1, or 0 where that is nothing. */
+int ff_ring_sample_of(const ff_ring *ring, unsigned worker, uint32_t *sequence, uint32_t *row, uint64_t *started_ns);
+
+/* Reset the table entry of a worker that is no more. */
+void ff_ring_forget(ff_ring *ring, unsigned worker);
+
+/* The counters of all workers together. */
+typedef struct ff_ring_totals {
+    uint64_t samples, bytes, read_ns, work_ns, idle_ns;
+} ff_ring_totals;
+
+ff_ring_totals ff_ring_total(const ff_ring *ring);
+
+/* Passes of the kill point that FF_KILL_AT names; 0 in a normal build. */
+uint64_t ff_ring_kill_hits(const ff_ring *ring);
 
 /* ---- a worker's side ---- */
 
