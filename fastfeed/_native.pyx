@@ -61,6 +61,7 @@ cdef extern from "simd/copy.h" nogil:
 
 cdef extern from "simd/cpu.h" nogil:
     const char *ff_simd_name()
+    const char *ff_simd_variant(int position)
     int ff_simd_select(const char *name)
     const char *ff_simd_refused()
 
@@ -268,6 +269,14 @@ def permute_fill(int64_t[::1] out, uint64_t n, uint64_t seed, uint64_t epoch, ui
 def simd_name():
     """Name of the SIMD variant in use."""
     return ff_simd_name().decode()
+
+
+def simd_variants():
+    """Names of the SIMD variants that this machine can run, best first."""
+    names = []
+    while ff_simd_variant(len(names)) != NULL:
+        names.append(ff_simd_variant(len(names)).decode())
+    return names
 
 
 def simd_select(str name):

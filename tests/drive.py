@@ -79,6 +79,3 @@ def photo(height: int, width: int, seed: int = 1) -> Pixels:
     ]
     noisy = np.stack(planes, -1) + random.normal(0, 8, (height, width, 3))
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-
-
-SIMD_VARIANTS = ("baseline", "avx2", "avx512", "neon")

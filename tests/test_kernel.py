@@ -32,8 +32,7 @@ PIL_FILTER = {
     LANCZOS: Image.LANCZOS,
 }
 DTYPES = {U8: np.uint8, F16: np.float16, F32: np.float32}
-VARIANTS = [name for name in ("baseline", "avx2", "avx512", "neon") if _native.simd_select(name)]
-_native.simd_select("auto")
+VARIANTS = _native.simd_variants()
 
 # 53 x 37 pixels of waves, in the forms that PIL cannot write; deflated.
 PACKED = {

@@ -57,7 +57,7 @@ typedef struct work {
     ff_image *im;
     const ff_plan *plan;
     const ff_key *key;
-    const ff_rows *rows;
+    const ff_loops *loops;
     int encoded;        /* the source is the open JPEG; otherwise: */
     const uint8_t *rgb;
     int64_t stride;
@@ -193,7 +193,7 @@ static int pass(work *w, ff_store *store)
     if (across->n > largest || down->n > largest || across->canvas > largest || down->canvas > largest)
         return ff_fail(w->err, FF_E_LIMIT, "a side of more than 268 million pixels");
     ff_image *im = w->im;
-    store->rows = w->rows;
+    store->loops = w->loops;
     store->height = (int32_t)down->canvas;
     store->width = (int32_t)across->canvas;
     store->n_rows = (int32_t)down->count;
@@ -221,7 +221,7 @@ static int pass(work *w, ff_store *store)
     ff_store_begin(store);
     if (!w->encoded) {
         const ff_lines lines = {.channels = 3, .base = w->rgb + line * w->stride + column * 3, .stride = w->stride};
-        return ff_resample(&im->resampler, w->rows, &lines, x, y, store, w->err);
+        return ff_resample(&im->resampler, w->loops, &lines, x, y, store, w->err);
     }
     const ff_window window = {column + x->low, column + x->high, line + y->low, line + y->high};
     int code = ff_jpeg_start(im->jpeg, denominator, &window, w->err);
@@ -231,7 +231,7 @@ static int pass(work *w, ff_store *store)
         .channels = ff_jpeg_channels(im->jpeg), .left = ff_jpeg_left(im->jpeg) - column, .read = read_lines,
         .from = im->jpeg, .line_bytes = ff_jpeg_line_bytes(im->jpeg), .at_once = ff_jpeg_lines_at_once(im->jpeg),
     };
-    code = ff_resample(&im->resampler, w->rows, &lines, x, y, store, w->err);
+    code = ff_resample(&im->resampler, w->loops, &lines, x, y, store, w->err);
     return code != FF_OK ? code : ff_jpeg_stop(im->jpeg, w->err);
 }
 
@@ -542,7 +542,7 @@ static int too_many_pixels(work *w)
 static work begin(ff_image *im, const ff_plan *plan, const ff_key *key, char err[FF_ERR_LEN])
 {
     err[0] = '\0';
-    return (work){.im = im, .plan = plan, .key = key, .rows = ff_rows_active(), .err = err};
+    return (work){.im = im, .plan = plan, .key = key, .loops = ff_loops_active(), .err = err};
 }
 
 size_t ff_plan_row_bytes(const ff_plan *plan)

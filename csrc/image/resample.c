@@ -249,7 +249,7 @@ const ff_tap_table *ff_taps_for(ff_resampler *r, const ff_axis *axis, int wide)
 #define LINE_OFFSET 8
 #define NO_MEMORY "no memory for the rows between decoder and resampler"
 
-int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, const ff_tap_table *x, const ff_tap_table *y,
+int ff_resample(ff_resampler *r, const ff_loops *loops, const ff_lines *lines, const ff_tap_table *x, const ff_tap_table *y,
                 const ff_store *store, char err[FF_ERR_LEN])
 {
     const int64_t columns = (x->high - x->low) * lines->channels, skip = (x->low - lines->left) * lines->channels;
@@ -304,11 +304,11 @@ int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, con
         pointers[n] = pointers[n - 1]; /* of weight zero, where n is odd */
         const int16_t *coef = y->taps.coef + (size_t)i * (size_t)y->taps.width;
         if (lines->channels == 1) {
-            rows->vertical(grey, pointers, coef, taps, columns, shift);
-            rows->triple(row, grey, columns);
+            loops->vertical(grey, pointers, coef, taps, columns, shift);
+            loops->triple(row, grey, columns);
             memset(row + wide, 0, 16 * sizeof(int16_t));
         } else {
-            rows->vertical(row, pointers, coef, taps, columns, shift);
+            loops->vertical(row, pointers, coef, taps, columns, shift);
         }
         ff_store_row(store, y->reversed ? y->taps.count - 1 - i : i, row, &x->taps);
     }

@@ -61,7 +61,7 @@ typedef struct ff_lines {
 } ff_lines;
 
 /* Resample rows into a store whose window has y's count of rows and x's count of columns. */
-int ff_resample(ff_resampler *r, const ff_rows *rows, const ff_lines *lines, const ff_tap_table *x, const ff_tap_table *y,
+int ff_resample(ff_resampler *r, const ff_loops *loops, const ff_lines *lines, const ff_tap_table *x, const ff_tap_table *y,
                 const ff_store *store, char err[FF_ERR_LEN]);
 
 #endif

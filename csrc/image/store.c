@@ -43,22 +43,22 @@ static void put_row(const ff_store *s, int32_t y)
     const size_t size = value_bytes(s->dtype), width = (size_t)s->width, values = 3 * width;
     const void *from = s->pixels;
     if (s->dtype == FF_F16) {
-        s->rows->to_f16((uint16_t *)(void *)s->packed, s->pixels, (int64_t)values);
+        s->loops->to_f16((uint16_t *)(void *)s->packed, s->pixels, (int64_t)values);
         from = s->packed;
     } else if (s->dtype == FF_U8) {
         if (s->colour)
-            s->rows->to_u8(s->packed, s->pixels, (int64_t)values);
+            s->loops->to_u8(s->packed, s->pixels, (int64_t)values);
         from = s->packed;
     }
     uint8_t *target = s->target;
     if (s->layout == FF_NCHW) {
         const size_t plane = (size_t)s->height * width * size, at = (size_t)y * width * size;
         void *const planes[3] = {target + at, target + plane + at, target + 2 * plane + at};
-        s->rows->planes(planes, from, s->width, (int)size);
+        s->loops->planes(planes, from, s->width, (int)size);
     } else if (s->read_again) {
         memcpy(target + (size_t)y * values * size, from, values * size);
     } else {
-        s->rows->out(target + (size_t)y * values * size, from, values * size);
+        s->loops->stream(target + (size_t)y * values * size, from, values * size);
     }
 }
 
@@ -80,7 +80,7 @@ void ff_store_begin(ff_store *s)
     }
     if (s->colour) {
         memcpy(s->blank, s->fill, sizeof s->blank);
-        s->rows->matrix(s->blank, 1, s->combined, s->low, s->high);
+        s->loops->matrix(s->blank, 1, s->combined, s->low, s->high);
     }
     if (direct_u8(s))
         for (int c = 0; c < 3; c++)
@@ -98,12 +98,12 @@ void ff_store_row(const ff_store *s, int32_t y, const int16_t *row, const ff_tap
 {
     static const float one[3] = {1.0f, 1.0f, 1.0f}, zero[3] = {0.0f, 0.0f, 0.0f};
     if (direct_u8(s)) {
-        s->rows->across_u8(s->packed + 3 * s->left, row, taps);
+        s->loops->across_u8(s->packed + 3 * s->left, row, taps);
     } else {
         float *pixels = s->pixels + 3 * s->left;
-        s->rows->across_f32(pixels, row, taps, s->colour ? one : s->scale, s->colour ? zero : s->bias);
+        s->loops->across_f32(pixels, row, taps, s->colour ? one : s->scale, s->colour ? zero : s->bias);
         if (s->colour)
-            s->rows->matrix(pixels, s->n_columns, s->combined, s->low, s->high);
+            s->loops->matrix(pixels, s->n_columns, s->combined, s->low, s->high);
     }
     /* across may have written a little too far */
     const int32_t right = s->left + s->n_columns;
@@ -114,5 +114,5 @@ void ff_store_row(const ff_store *s, int32_t y, const int16_t *row, const ff_tap
 
 void ff_store_end(const ff_store *s)
 {
-    s->rows->settle();
+    s->loops->settle();
 }

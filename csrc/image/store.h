@@ -7,7 +7,7 @@
 
 /* The picture takes a window of a canvas of height x width; the rest of the canvas is fill. */
 typedef struct ff_store {
-    const ff_rows *rows;
+    const ff_loops *loops;
     void *target;
     int32_t height, width;       /* of the canvas */
     int32_t top, left;           /* of the window in it */

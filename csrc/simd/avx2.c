@@ -1,21 +1,13 @@
-/* avx2: the inner loops for AVX2, and for AVX-512 with VNNI; the same bits as plain.c. */
+/* avx2: the inner loops for AVX2; the same bits as plain.c. */
 #if defined(__x86_64__)
 
-#include "simd/loops.h"
+#include "simd/shared.h"
 
 #include <immintrin.h>
 #include <string.h>
 
 #define AVX2 __attribute__((target("avx2,f16c")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 #define INLINE static inline __attribute__((always_inline))
-
-INLINE int32_t pair_of(const int16_t *coef)
-{
-    int32_t pair;
-    memcpy(&pair, coef, sizeof pair);
-    return pair;
-}
 
 /* ---- vertical ----
  * Bytes of two rows interleaved and widened are pairs a, b of words; a multiply-add with a coefficient pair takes two
@@ -29,7 +21,7 @@ AVX2 INLINE void vertical_32(int16_t *dst, const uint8_t *const *rows, const int
     for (int32_t t = 0; t < taps; t += 2) {
         const __m256i a = _mm256_loadu_si256((const void *)(rows[t] + i));
         const __m256i b = _mm256_loadu_si256((const void *)(rows[t + 1] + i));
-        const __m256i by = _mm256_set1_epi32(pair_of(coef + t));
+        const __m256i by = _mm256_set1_epi32(ff_pair_of(coef + t));
         const __m256i low = _mm256_unpacklo_epi8(a, b), high = _mm256_unpackhi_epi8(a, b);
         s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(_mm256_unpacklo_epi8(low, zero), by));
         s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(_mm256_unpackhi_epi8(low, zero), by));
@@ -46,7 +38,7 @@ AVX2 static void vertical_avx2(int16_t *dst, const uint8_t *const *rows, const i
                                int32_t shift)
 {
     if (n < 32) {
-        ff_rows_plain.vertical(dst, rows, coef, taps, n, shift);
+        ff_loops_plain.vertical(dst, rows, coef, taps, n, shift);
         return;
     }
     const __m256i half = _mm256_set1_epi32(1 << (shift - 1));
@@ -57,61 +49,7 @@ AVX2 static void vertical_avx2(int16_t *dst, const uint8_t *const *rows, const i
         vertical_32(dst, rows, coef, taps, n - 32, half, count);
 }
 
-/* The AVX-512 variant stays with 256-bit registers: it wants VNNI, masks and permutations, not width.  With 512 bits the
- * core runs slower for a while afterwards, and the decoder, which is most of the work, loses more than is won here
- * (measured on Sapphire Rapids: 5% of the whole). */
-
-AVX512 INLINE void vertical_vnni_32(int16_t *dst, const uint8_t *const *rows, const int16_t *coef, int32_t taps, int64_t i,
-                                    __m256i half, __m128i shift, __mmask32 mask)
-{
-    const __m256i zero = _mm256_setzero_si256();
-    __m256i s0 = half, s1 = half, s2 = half, s3 = half;
-    for (int32_t t = 0; t < taps; t += 2) {
-        const __m256i a = _mm256_maskz_loadu_epi8(mask, rows[t] + i), b = _mm256_maskz_loadu_epi8(mask, rows[t + 1] + i);
-        const __m256i by = _mm256_set1_epi32(pair_of(coef + t));
-        const __m256i low = _mm256_unpacklo_epi8(a, b), high = _mm256_unpackhi_epi8(a, b);
-        s0 = _mm256_dpwssd_epi32(s0, _mm256_unpacklo_epi8(low, zero), by);
-        s1 = _mm256_dpwssd_epi32(s1, _mm256_unpackhi_epi8(low, zero), by);
-        s2 = _mm256_dpwssd_epi32(s2, _mm256_unpacklo_epi8(high, zero), by);
-        s3 = _mm256_dpwssd_epi32(s3, _mm256_unpackhi_epi8(high, zero), by);
-    }
-    const __m256i p = _mm256_packs_epi32(_mm256_sra_epi32(s0, shift), _mm256_sra_epi32(s1, shift));
-    const __m256i q = _mm256_packs_epi32(_mm256_sra_epi32(s2, shift), _mm256_sra_epi32(s3, shift));
-    _mm256_mask_storeu_epi16(dst + i, (__mmask16)mask, _mm256_permute2x128_si256(p, q, 0x20));
-    _mm256_mask_storeu_epi16(dst + i + 16, (__mmask16)(mask >> 16), _mm256_permute2x128_si256(p, q, 0x31));
-}
-
-AVX512 INLINE void vertical_vnni(int16_t *dst, const uint8_t *const *rows, const int16_t *coef, int32_t taps, int64_t n,
-                                 int32_t shift)
-{
-    const __m256i half = _mm256_set1_epi32(1 << (shift - 1));
-    const __m128i count = _mm_cvtsi32_si128(shift);
-    int64_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        vertical_vnni_32(dst, rows, coef, taps, i, half, count, ~0u);
-    if (i < n)
-        vertical_vnni_32(dst, rows, coef, taps, i, half, count, ~0u >> (32 - (n - i)));
-}
-
-AVX512 static void vertical_avx512(int16_t *dst, const uint8_t *const *rows, const int16_t *coef, int32_t taps, int64_t n,
-                                   int32_t shift)
-{
-    switch (taps) { /* the usual ones: pointers and coefficients stay in registers */
-    case 2:
-        vertical_vnni(dst, rows, coef, 2, n, shift);
-        break;
-    case 4:
-        vertical_vnni(dst, rows, coef, 4, n, shift);
-        break;
-    case 6:
-        vertical_vnni(dst, rows, coef, 6, n, shift);
-        break;
-    default:
-        vertical_vnni(dst, rows, coef, taps, n, shift);
-    }
-}
-
-AVX2 static void triple_avx2(int16_t *dst, const int16_t *src, int64_t n)
+AVX2 void ff_avx2_triple(int16_t *dst, const int16_t *src, int64_t n)
 {
     const __m128i a = _mm_setr_epi8(0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 4, 5, 4, 5);
     const __m128i b = _mm_setr_epi8(4, 5, 6, 7, 6, 7, 6, 7, 8, 9, 8, 9, 8, 9, 10, 11);
@@ -128,8 +66,6 @@ AVX2 static void triple_avx2(int16_t *dst, const int16_t *src, int64_t n)
  * 16 bytes hold two RGB pixels of words; shuffled to r0 r1 g0 g1 b0 b1 0 0 they meet a coefficient pair repeated four
  * times.  A lane is a pixel of the result, so nothing crosses lanes until the store. */
 
-#define TWO_PIXELS 0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1
-
 AVX2 INLINE __m256i two_starts(const int16_t *src, const int32_t *start)
 {
     const __m128i a = _mm_loadu_si128((const void *)(src + 3 * (int64_t)start[0]));
@@ -140,7 +76,7 @@ AVX2 INLINE __m256i two_starts(const int16_t *src, const int32_t *start)
 /* Sums of pixels i..i+3 of the result: two in each register. */
 AVX2 INLINE void four_sums_avx2(__m256i sum[2], const int16_t *src, const ff_taps *taps, int32_t i)
 {
-    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(TWO_PIXELS));
+    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(FF_TWO_PIXELS));
     const int32_t pairs = taps->width / 2;
     const int32_t *wide = taps->wide + (int64_t)i * taps->width * 2;
     __m256i a = _mm256_setzero_si256(), b = a;
@@ -199,85 +135,9 @@ AVX2 static void across_u8_avx2(uint8_t *dst, const int16_t *src, const ff_taps 
     }
 }
 
-/* As four_sums_avx2, for pixels i and i + 1; wide is theirs. */
-AVX512 INLINE __m256i two_sums_vnni(const int16_t *src, const int32_t *start, const int32_t *wide, int32_t pairs)
-{
-    const __m256i order = _mm256_broadcast_i32x4(_mm_setr_epi8(TWO_PIXELS));
-    const int16_t *a = src + 3 * (int64_t)start[0], *b = src + 3 * (int64_t)start[1];
-    __m256i sum = _mm256_setzero_si256();
-    for (int32_t p = 0; p < pairs; p++, a += 6, b += 6, wide += 16) {
-        const __m256i first = _mm256_castsi128_si256(_mm_loadu_si128((const void *)a));
-        const __m256i both = _mm256_inserti128_si256(first, _mm_loadu_si128((const void *)b), 1);
-        sum = _mm256_dpwssd_epi32(sum, _mm256_shuffle_epi8(both, order), _mm256_loadu_si256((const void *)wide));
-    }
-    return sum;
-}
-
-AVX512 INLINE __m256 per_channel_vnni(const float v[3], float by)
-{
-    return _mm256_broadcast_f32x4(_mm_setr_ps(v[0] * by, v[1] * by, v[2] * by, 0.0f));
-}
-
-AVX512 INLINE void across_f32_vnni(float *dst, const int16_t *src, const ff_taps *taps, const float scale[3],
-                                   const float bias[3], int32_t pairs)
-{
-    const int32_t bits = FF_COEF_BITS + taps->mid_bits;
-    const __m256 by = per_channel_vnni(scale, 1.0f / (float)((int32_t)1 << bits)), add = per_channel_vnni(bias, 1.0f);
-    const __m256i zero = _mm256_setzero_si256(), top = _mm256_set1_epi32((int32_t)255 << bits);
-    const int clip = taps->mid_bits != FF_MID_BITS;
-    const int32_t *start = taps->start, *wide = taps->wide;
-    for (int32_t i = 0; i < taps->count; i += 4, dst += 12, start += 4, wide += 16 * pairs)
-        for (int k = 0; k < 2; k++) {
-            __m256i sum = two_sums_vnni(src, start + 2 * k, wide + 8 * k, pairs);
-            if (clip)
-                sum = _mm256_min_epi32(_mm256_max_epi32(sum, zero), top);
-            __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), by);
-            __asm__("" : "+v"(v)); /* this target has a fused multiply-add: the compiler must not think of it */
-            v = _mm256_add_ps(v, add);
-            _mm_storeu_ps(dst + 6 * k, _mm256_castps256_ps128(v));
-            _mm_storeu_ps(dst + 6 * k + 3, _mm256_extractf128_ps(v, 1));
-        }
-}
-
-AVX512 static void across_f32_avx512(float *dst, const int16_t *src, const ff_taps *taps, const float scale[3],
-                                     const float bias[3])
-{
-    switch (taps->width) {
-    case 2:
-        across_f32_vnni(dst, src, taps, scale, bias, 1);
-        break;
-    case 4:
-        across_f32_vnni(dst, src, taps, scale, bias, 2);
-        break;
-    case 6:
-        across_f32_vnni(dst, src, taps, scale, bias, 3);
-        break;
-    case 8:
-        across_f32_vnni(dst, src, taps, scale, bias, 4);
-        break;
-    default:
-        across_f32_vnni(dst, src, taps, scale, bias, taps->width / 2);
-    }
-}
-
-AVX512 static void across_u8_avx512(uint8_t *dst, const int16_t *src, const ff_taps *taps)
-{
-    const int32_t bits = FF_COEF_BITS + taps->mid_bits, pairs = taps->width / 2;
-    const __m256i half = _mm256_set1_epi32((int32_t)1 << (bits - 1)), zero = _mm256_setzero_si256();
-    const __m128i shift = _mm_cvtsi32_si128(bits);
-    const __m128i close = _mm_setr_epi8(0, 1, 2, 4, 5, 6, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-    const int32_t *start = taps->start, *wide = taps->wide;
-    for (int32_t i = 0; i < taps->count; i += 4, dst += 12, start += 4, wide += 16 * pairs)
-        for (int k = 0; k < 2; k++) {
-            const __m256i sum = _mm256_add_epi32(two_sums_vnni(src, start + 2 * k, wide + 8 * k, pairs), half);
-            const __m128i bytes = _mm256_cvtusepi32_epi8(_mm256_max_epi32(_mm256_sra_epi32(sum, shift), zero));
-            _mm_storel_epi64((void *)(dst + 6 * k), _mm_shuffle_epi8(bytes, close));
-        }
-}
-
 /* ---- stage to result ---- */
 
-AVX2 static void matrix_avx2(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3])
+AVX2 void ff_avx2_matrix(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3])
 {
     __m256 column[4];
     for (int k = 0; k < 4; k++) {
@@ -297,16 +157,16 @@ AVX2 static void matrix_avx2(float *rgb, int64_t n, const float m[12], const flo
         _mm_storeu_ps(rgb, _mm256_castps256_ps128(s)); /* its fourth value is overwritten next */
         _mm_maskstore_ps(rgb + 3, three, _mm256_extractf128_ps(s, 1));
     }
-    ff_rows_plain.matrix(rgb, n - i, m, low, high);
+    ff_loops_plain.matrix(rgb, n - i, m, low, high);
 }
 
-AVX2 static void to_f16_avx2(uint16_t *dst, const float *src, int64_t n)
+AVX2 void ff_avx2_to_f16(uint16_t *dst, const float *src, int64_t n)
 {
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)
         _mm_storeu_si128((void *)(dst + i),
                          _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    ff_rows_plain.to_f16(dst + i, src + i, n - i);
+    ff_loops_plain.to_f16(dst + i, src + i, n - i);
 }
 
 AVX2 INLINE __m256i rounded(const float *src)
@@ -315,7 +175,7 @@ AVX2 INLINE __m256i rounded(const float *src)
     return _mm256_cvtps_epi32(v);
 }
 
-AVX2 static void to_u8_avx2(uint8_t *dst, const float *src, int64_t n)
+AVX2 void ff_avx2_to_u8(uint8_t *dst, const float *src, int64_t n)
 {
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -323,11 +183,11 @@ AVX2 static void to_u8_avx2(uint8_t *dst, const float *src, int64_t n)
         _mm_storeu_si128((void *)(dst + i),
                          _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
     }
-    ff_rows_plain.to_u8(dst + i, src + i, n - i);
+    ff_loops_plain.to_u8(dst + i, src + i, n - i);
 }
 
 /* Past the caches: the row is the consumer's, and reading its old contents in would cost as much as writing it. */
-AVX2 static void out_avx2(void *dst, const void *src, size_t bytes)
+AVX2 void ff_avx2_stream(void *dst, const void *src, size_t bytes)
 {
     uint8_t *to = dst;
     const uint8_t *from = src;
@@ -347,7 +207,7 @@ AVX2 static void out_avx2(void *dst, const void *src, size_t bytes)
 }
 
 /* Streamed stores are not ordered by a release store, unlike all others on this architecture. */
-static void settle_x86(void)
+void ff_avx2_settle(void)
 {
     _mm_sfence();
 }
@@ -368,7 +228,7 @@ AVX2 static void planes_f32(float *const dst[3], const float *src, int64_t n)
         _mm256_storeu_ps(dst[2] + i, _mm256_permutevar8x32_ps(blue, order[2]));
     }
     void *const rest[3] = {dst[0] + i, dst[1] + i, dst[2] + i};
-    ff_rows_plain.planes(rest, src, n - i, 4);
+    ff_loops_plain.planes(rest, src, n - i, 4);
 }
 
 /* 48 bytes are 16 / size whole pixels; each plane collects its bytes from three registers. */
@@ -394,10 +254,10 @@ AVX2 static void planes_small(uint8_t *const dst[3], const uint8_t *src, int64_t
         }
     }
     void *const rest[3] = {dst[0] + i * size, dst[1] + i * size, dst[2] + i * size};
-    ff_rows_plain.planes(rest, src, n - i, size);
+    ff_loops_plain.planes(rest, src, n - i, size);
 }
 
-AVX2 static void planes_avx2(void *const dst[3], const void *src, int64_t n, int size)
+AVX2 void ff_avx2_planes(void *const dst[3], const void *src, int64_t n, int size)
 {
     if (size == 4) {
         float *const to[3] = {dst[0], dst[1], dst[2]};
@@ -408,32 +268,194 @@ AVX2 static void planes_avx2(void *const dst[3], const void *src, int64_t n, int
     }
 }
 
-const ff_rows ff_rows_avx2 = {
+/* ---- between pixels ---- */
+
+/* Eight pixels at a time; the same integer arithmetic as ff_blend, so the same bits. */
+AVX2 int64_t ff_avx2_blend(const ff_blend_source *s, uint8_t *to, int64_t n, int64_t x, int64_t y, int64_t dx,
+                           int64_t dy)
+{
+    if (n < 8 || s->stride * s->height > INT32_MAX) /* gathers take 32-bit offsets */
+        return ff_plain_blend(s, to, n, x, y, dx, dy);
+    /* shuffle_ps works on halves, so the pixels 0 1 4 5 and 2 3 6 7 come out of it in order. */
+    __m256i xa = _mm256_setr_epi64x(x, x + dx, x + 4 * dx, x + 5 * dx);
+    __m256i ya = _mm256_setr_epi64x(y, y + dy, y + 4 * dy, y + 5 * dy);
+    __m256i xb = _mm256_add_epi64(xa, _mm256_set1_epi64x(2 * dx));
+    __m256i yb = _mm256_add_epi64(ya, _mm256_set1_epi64x(2 * dy));
+    const __m256i step_x = _mm256_set1_epi64x(8 * dx), step_y = _mm256_set1_epi64x(8 * dy);
+    const __m256i stride = _mm256_set1_epi32((int)s->stride), three = _mm256_set1_epi32(3);
+    const __m256i low8 = _mm256_set1_epi32(255), one = _mm256_set1_epi32(FF_BLEND_ONE);
+    const __m256i half = _mm256_set1_epi32(1 << (FF_BLEND_WEIGHT - FF_BLEND_TOP - 1)), half2 = _mm256_set1_epi32(1 << (FF_BLEND_WEIGHT + FF_BLEND_TOP - 1));
+    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8,
+                                          9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const int *left = (const int *)(const void *)s->pixels; /* R G B of a pixel and R of the next */
+    const int *right = (const int *)(const void *)(s->pixels + 2); /* B of a pixel and the whole next one */
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8, to += 24) {
+#define HIGH(a, b) _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0xDD))
+#define LOW(a, b) _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88))
+        const __m256i upper = _mm256_add_epi32(_mm256_mullo_epi32(HIGH(ya, yb), stride),
+                                               _mm256_mullo_epi32(HIGH(xa, xb), three));
+        const __m256i lower = _mm256_add_epi32(upper, stride);
+        const __m256i fx = _mm256_srli_epi32(LOW(xa, xb), FF_BLEND_FRACTION - FF_BLEND_WEIGHT);
+        const __m256i fy = _mm256_srli_epi32(LOW(ya, yb), FF_BLEND_FRACTION - FF_BLEND_WEIGHT);
+        const __m256i wx = _mm256_or_si256(_mm256_sub_epi32(one, fx), _mm256_slli_epi32(fx, 16));
+        const __m256i wy = _mm256_or_si256(_mm256_sub_epi32(one, fy), _mm256_slli_epi32(fy, 16));
+        const __m256i p0 = _mm256_i32gather_epi32(left, upper, 1), p1 = _mm256_i32gather_epi32(right, upper, 1);
+        const __m256i q0 = _mm256_i32gather_epi32(left, lower, 1), q1 = _mm256_i32gather_epi32(right, lower, 1);
+        __m256i rgb = _mm256_setzero_si256();
+#define CHANNEL(shift)                                                                                                 \
+    do {                                                                                                               \
+        const __m256i pl = _mm256_and_si256(_mm256_srli_epi32(p0, shift), low8);                                       \
+        const __m256i pr = _mm256_and_si256(_mm256_srli_epi32(p1, shift + 8), low8);                                   \
+        const __m256i ql = _mm256_and_si256(_mm256_srli_epi32(q0, shift), low8);                                       \
+        const __m256i qr = _mm256_and_si256(_mm256_srli_epi32(q1, shift + 8), low8);                                   \
+        const __m256i p = _mm256_madd_epi16(_mm256_or_si256(pl, _mm256_slli_epi32(pr, 16)), wx);                       \
+        const __m256i q = _mm256_madd_epi16(_mm256_or_si256(ql, _mm256_slli_epi32(qr, 16)), wx);                       \
+        const __m256i ps = _mm256_srli_epi32(_mm256_add_epi32(p, half), FF_BLEND_WEIGHT - FF_BLEND_TOP);                                 \
+        const __m256i qs = _mm256_srli_epi32(_mm256_add_epi32(q, half), FF_BLEND_WEIGHT - FF_BLEND_TOP);                                 \
+        const __m256i v = _mm256_madd_epi16(_mm256_or_si256(ps, _mm256_slli_epi32(qs, 16)), wy);                       \
+        rgb = _mm256_or_si256(rgb, _mm256_slli_epi32(_mm256_srli_epi32(_mm256_add_epi32(v, half2), FF_BLEND_WEIGHT + FF_BLEND_TOP),      \
+                                                     shift));                                                          \
+    } while (0)
+        CHANNEL(0);
+        CHANNEL(8);
+        CHANNEL(16);
+        const __m256i packed = _mm256_shuffle_epi8(rgb, pack);
+        uint8_t out[32];
+        _mm256_storeu_si256((__m256i *)(void *)out, packed);
+        memcpy(to, out, 12); /* not one byte past the pixels: the row may end here */
+        memcpy(to + 12, out + 16, 12);
+        xa = _mm256_add_epi64(xa, step_x), xb = _mm256_add_epi64(xb, step_x);
+        ya = _mm256_add_epi64(ya, step_y), yb = _mm256_add_epi64(yb, step_y);
+    }
+    return i;
+}
+/* ---- colour ---- */
+
+/* 24 bytes, not one more: pixels 0 to 3 in bytes 0..11 of the lower half, 4 to 7 in bytes 4..15 of the upper. */
+AVX2 INLINE __m256i load8(const uint8_t *rgb)
+{
+    const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)rgb);
+    const __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(rgb + 8));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
+/* Byte c of each of those pixels in a 32-bit lane of its own; -1 makes a zero. */
+#define PLANE(c)                                                                                                       \
+    _mm256_setr_epi8(c, -1, -1, -1, c + 3, -1, -1, -1, c + 6, -1, -1, -1, c + 9, -1, -1, -1, c + 4, -1, -1, -1, c + 7, \
+                     -1, -1, -1, c + 10, -1, -1, -1, c + 13, -1, -1, -1)
+
+AVX2 INLINE void load8_planes(const uint8_t *rgb, __m256 *r, __m256 *g, __m256 *b)
+{
+    const __m256i pixels = load8(rgb);
+    *r = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(pixels, PLANE(0)));
+    *g = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(pixels, PLANE(1)));
+    *b = _mm256_cvtepi32_ps(_mm256_shuffle_epi8(pixels, PLANE(2)));
+}
+
+AVX2 INLINE __m256i whole(__m256 v)
+{
+    const __m256 in = _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+    return _mm256_cvttps_epi32(_mm256_add_ps(in, _mm256_set1_ps(0.5f)));
+}
+
+AVX2 INLINE void store8(uint8_t *rgb, __m256 r, __m256 g, __m256 b)
+{
+    const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8,
+                                          9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const __m256i words = _mm256_or_si256(whole(r), _mm256_or_si256(_mm256_slli_epi32(whole(g), 8),
+                                                                    _mm256_slli_epi32(whole(b), 16)));
+    uint8_t out[32];
+    _mm256_storeu_si256((__m256i *)(void *)out, _mm256_shuffle_epi8(words, pack));
+    memcpy(rgb, out, 12);
+    memcpy(rgb + 12, out + 16, 12);
+}
+
+AVX2 void ff_avx2_sums(const uint8_t *rgb, int64_t width, uint64_t sum[3])
+{
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i r = zero, g = zero, b = zero;
+    for (; width >= 8; width -= 8, rgb += 24) {
+        const __m256i pixels = load8(rgb);
+        r = _mm256_add_epi64(r, _mm256_sad_epu8(_mm256_shuffle_epi8(pixels, PLANE(0)), zero));
+        g = _mm256_add_epi64(g, _mm256_sad_epu8(_mm256_shuffle_epi8(pixels, PLANE(1)), zero));
+        b = _mm256_add_epi64(b, _mm256_sad_epu8(_mm256_shuffle_epi8(pixels, PLANE(2)), zero));
+    }
+    uint64_t lanes[3][4];
+    _mm256_storeu_si256((__m256i *)(void *)lanes[0], r);
+    _mm256_storeu_si256((__m256i *)(void *)lanes[1], g);
+    _mm256_storeu_si256((__m256i *)(void *)lanes[2], b);
+    for (int c = 0; c < 3; c++)
+        sum[c] += lanes[c][0] + lanes[c][1] + lanes[c][2] + lanes[c][3];
+    ff_plain_sums(rgb, width, sum);
+}
+
+AVX2 INLINE __m256 dot(const float m[4], __m256 r, __m256 g, __m256 b)
+{
+    const __m256 rg = _mm256_add_ps(_mm256_mul_ps(_mm256_set1_ps(m[0]), r), _mm256_mul_ps(_mm256_set1_ps(m[1]), g));
+    return _mm256_add_ps(_mm256_add_ps(rg, _mm256_mul_ps(_mm256_set1_ps(m[2]), b)), _mm256_set1_ps(m[3]));
+}
+
+AVX2 void ff_avx2_matrix8(uint8_t *rgb, int64_t width, const float m[12])
+{
+    for (; width >= 8; width -= 8, rgb += 24) {
+        __m256 r, g, b;
+        load8_planes(rgb, &r, &g, &b);
+        store8(rgb, dot(m, r, g, b), dot(m + 4, r, g, b), dot(m + 8, r, g, b));
+    }
+    ff_plain_matrix8(rgb, width, m);
+}
+
+AVX2 INLINE __m256 below_six_avx2(__m256 k)
+{
+    const __m256 six = _mm256_set1_ps(6.0f);
+    return _mm256_blendv_ps(k, _mm256_sub_ps(k, six), _mm256_cmp_ps(k, six, _CMP_GE_OQ));
+}
+
+AVX2 INLINE __m256 channel_avx2(float n, __m256 hue, __m256 value, __m256 delta)
+{
+    const __m256 k = below_six_avx2(_mm256_add_ps(_mm256_set1_ps(n), hue));
+    const __m256 ramp = _mm256_min_ps(_mm256_min_ps(k, _mm256_sub_ps(_mm256_set1_ps(4.0f), k)), _mm256_set1_ps(1.0f));
+    return _mm256_sub_ps(value, _mm256_mul_ps(delta, _mm256_max_ps(ramp, _mm256_setzero_ps())));
+}
+
+AVX2 void ff_avx2_hue(uint8_t *rgb, int64_t width, float sixths)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+    for (; width >= 8; width -= 8, rgb += 24) {
+        __m256 r, g, b;
+        load8_planes(rgb, &r, &g, &b);
+        const __m256 value = _mm256_max_ps(r, _mm256_max_ps(g, b));
+        const __m256 delta = _mm256_sub_ps(value, _mm256_min_ps(r, _mm256_min_ps(g, b)));
+        const __m256 scale = _mm256_div_ps(one, _mm256_max_ps(delta, one));
+        const __m256 red = _mm256_mul_ps(_mm256_sub_ps(g, b), scale);
+        const __m256 green = _mm256_add_ps(_mm256_mul_ps(_mm256_sub_ps(b, r), scale), _mm256_set1_ps(2.0f));
+        const __m256 blue = _mm256_add_ps(_mm256_mul_ps(_mm256_sub_ps(r, g), scale), _mm256_set1_ps(4.0f));
+        __m256 hue = _mm256_blendv_ps(blue, green, _mm256_cmp_ps(g, value, _CMP_GE_OQ));
+        hue = _mm256_blendv_ps(hue, red, _mm256_cmp_ps(r, value, _CMP_GE_OQ));
+        hue = below_six_avx2(_mm256_add_ps(hue, _mm256_set1_ps(sixths)));
+        store8(rgb, channel_avx2(5.0f, hue, value, delta), channel_avx2(3.0f, hue, value, delta),
+               channel_avx2(1.0f, hue, value, delta));
+    }
+    ff_plain_hue(rgb, width, sixths);
+}
+
+const ff_loops ff_loops_avx2 = {
     .name = "avx2",
     .vertical = vertical_avx2,
-    .triple = triple_avx2,
+    .triple = ff_avx2_triple,
     .across_f32 = across_f32_avx2,
     .across_u8 = across_u8_avx2,
-    .matrix = matrix_avx2,
-    .to_f16 = to_f16_avx2,
-    .to_u8 = to_u8_avx2,
-    .out = out_avx2,
-    .settle = settle_x86,
-    .planes = planes_avx2,
-};
-
-const ff_rows ff_rows_avx512 = {
-    .name = "avx512",
-    .vertical = vertical_avx512,
-    .triple = triple_avx2,
-    .across_f32 = across_f32_avx512,
-    .across_u8 = across_u8_avx512,
-    .matrix = matrix_avx2,
-    .to_f16 = to_f16_avx2,
-    .to_u8 = to_u8_avx2,
-    .out = out_avx2,
-    .settle = settle_x86,
-    .planes = planes_avx2,
+    .matrix = ff_avx2_matrix,
+    .to_f16 = ff_avx2_to_f16,
+    .to_u8 = ff_avx2_to_u8,
+    .stream = ff_avx2_stream,
+    .settle = ff_avx2_settle,
+    .planes = ff_avx2_planes,
+    .blend = ff_avx2_blend,
+    .sums = ff_avx2_sums,
+    .matrix8 = ff_avx2_matrix8,
+    .hue = ff_avx2_hue,
 };
 
 #else

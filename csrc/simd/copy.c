@@ -14,7 +14,7 @@ void ff_copy(void *to, const void *from, size_t size, size_t whole)
         memcpy(to, from, size);
         return;
     }
-    const ff_rows *rows = ff_rows_active();
-    rows->out(to, from, size);
-    rows->settle();
+    const ff_loops *loops = ff_loops_active();
+    loops->stream(to, from, size);
+    loops->settle();
 }

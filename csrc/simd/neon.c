@@ -1,10 +1,9 @@
 /* neon: the inner loops for 64-bit Arm; the same bits as plain.c. */
 #if defined(__aarch64__)
 
-#include "simd/loops.h"
+#include "simd/shared.h"
 
 #include <arm_neon.h>
-#include <string.h>
 
 static void vertical_16(int16_t *dst, const uint8_t *const *rows, const int16_t *coef, int32_t taps, int64_t i,
                         int32x4_t half, int32x4_t shift)
@@ -26,7 +25,7 @@ static void vertical_16(int16_t *dst, const uint8_t *const *rows, const int16_t 
 static void vertical(int16_t *dst, const uint8_t *const *rows, const int16_t *coef, int32_t taps, int64_t n, int32_t shift)
 {
     if (n < 16) {
-        ff_rows_plain.vertical(dst, rows, coef, taps, n, shift);
+        ff_loops_plain.vertical(dst, rows, coef, taps, n, shift);
         return;
     }
     const int32x4_t half = vdupq_n_s32(1 << (shift - 1)), right = vdupq_n_s32(-shift);
@@ -108,7 +107,7 @@ static void planes(void *const dst[3], const void *src, int64_t n, int size)
         }
     }
     void *const rest[3] = {(uint8_t *)dst[0] + i * size, (uint8_t *)dst[1] + i * size, (uint8_t *)dst[2] + i * size};
-    ff_rows_plain.planes(rest, (const uint8_t *)src + 3 * i * size, n - i, size);
+    ff_loops_plain.planes(rest, (const uint8_t *)src + 3 * i * size, n - i, size);
 }
 
 static void to_f16(uint16_t *dst, const float *src, int64_t n)
@@ -116,40 +115,25 @@ static void to_f16(uint16_t *dst, const float *src, int64_t n)
     int64_t i = 0;
     for (; i + 4 <= n; i += 4)
         vst1_u16(dst + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(src + i))));
-    ff_rows_plain.to_f16(dst + i, src + i, n - i);
+    ff_loops_plain.to_f16(dst + i, src + i, n - i);
 }
 
-static void matrix(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3])
-{
-    ff_rows_plain.matrix(rgb, n, m, low, high);
-}
-
-static void to_u8(uint8_t *dst, const float *src, int64_t n)
-{
-    ff_rows_plain.to_u8(dst, src, n);
-}
-
-static void out(void *dst, const void *src, size_t bytes)
-{
-    memcpy(dst, src, bytes);
-}
-
-static void settle(void)
-{
-}
-
-const ff_rows ff_rows_neon = {
+const ff_loops ff_loops_neon = {
     .name = "neon",
     .vertical = vertical,
     .triple = triple,
     .across_f32 = across_f32,
     .across_u8 = across_u8,
-    .matrix = matrix,
+    .matrix = ff_plain_matrix,
     .to_f16 = to_f16,
-    .to_u8 = to_u8,
-    .out = out,
-    .settle = settle,
+    .to_u8 = ff_plain_to_u8,
+    .stream = ff_plain_stream,
+    .settle = ff_plain_settle,
     .planes = planes,
+    .blend = ff_plain_blend,
+    .sums = ff_plain_sums,
+    .matrix8 = ff_plain_matrix8,
+    .hue = ff_plain_hue,
 };
 
 #else

@@ -1,5 +1,5 @@
 /* plain: the inner loops in plain C: what every SIMD variant is tested against, and what runs where there is none. */
-#include "simd/loops.h"
+#include "simd/shared.h"
 
 #include <math.h>
 #include <string.h>
@@ -67,7 +67,7 @@ static void across_u8(uint8_t *dst, const int16_t *src, const ff_taps *taps)
     }
 }
 
-static void matrix(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3])
+void ff_plain_matrix(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3])
 {
     for (int64_t i = 0; i < n; i++, rgb += 3) {
         const float r = rgb[0], g = rgb[1], b = rgb[2];
@@ -112,7 +112,7 @@ static void to_f16(uint16_t *dst, const float *src, int64_t n)
         dst[i] = half_of(src[i]);
 }
 
-static void to_u8(uint8_t *dst, const float *src, int64_t n)
+void ff_plain_to_u8(uint8_t *dst, const float *src, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         const float v = src[i] > 0.0f ? src[i] : 0.0f;
@@ -120,12 +120,12 @@ static void to_u8(uint8_t *dst, const float *src, int64_t n)
     }
 }
 
-static void out(void *dst, const void *src, size_t bytes)
+void ff_plain_stream(void *dst, const void *src, size_t bytes)
 {
     memcpy(dst, src, bytes);
 }
 
-static void settle(void)
+void ff_plain_settle(void)
 {
 }
 
@@ -149,16 +149,92 @@ static void planes(void *const dst[3], const void *src, int64_t n, int size)
     }
 }
 
-const ff_rows ff_rows_plain = {
+int64_t ff_plain_blend(const ff_blend_source *s, uint8_t *to, int64_t n, int64_t x, int64_t y, int64_t dx, int64_t dy)
+{
+    for (int64_t i = 0; i < n; i++, to += 3, x += dx, y += dy) {
+        const uint8_t *p = s->pixels + (y >> FF_BLEND_FRACTION) * s->stride + (x >> FF_BLEND_FRACTION) * 3, *q = p + s->stride;
+        for (int c = 0; c < 3; c++)
+            to[c] = ff_blend(p[c], p[c + 3], q[c], q[c + 3], ff_blend_weight(x), ff_blend_weight(y));
+    }
+    return n;
+}
+
+/* ---- colour ---- */
+
+static float lesser(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+static float greater(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+static uint8_t pixel(float value)
+{
+    return (uint8_t)(lesser(greater(value, 0.0f), 255.0f) + 0.5f);
+}
+
+/* k mod 6, for k < 12; below 0 it stays. */
+static float below_six(float k)
+{
+    return k >= 6.0f ? k - 6.0f : k;
+}
+
+/* One channel of HSV turned back into RGB: V - delta * max(0, min(k, 4 - k, 1)), k = (n + hue) mod 6, n = 5, 3, 1 for
+ * red, green, blue; hue in sixths of a turn.  This is the usual sextant table without its branches. */
+static float channel(float n, float hue, float value, float delta)
+{
+    const float k = below_six(n + hue);
+    return value - delta * greater(lesser(lesser(k, 4.0f - k), 1.0f), 0.0f);
+}
+
+void ff_plain_sums(const uint8_t *rgb, int64_t width, uint64_t sum[3])
+{
+    for (; width > 0; width--, rgb += 3)
+        for (int c = 0; c < 3; c++)
+            sum[c] += rgb[c];
+}
+
+void ff_plain_matrix8(uint8_t *rgb, int64_t width, const float m[12])
+{
+    for (; width > 0; width--, rgb += 3) {
+        const float r = rgb[0], g = rgb[1], b = rgb[2];
+        for (int c = 0; c < 3; c++, m += 4)
+            rgb[c] = pixel(m[0] * r + m[1] * g + m[2] * b + m[3]);
+        m -= 12;
+    }
+}
+
+void ff_plain_hue(uint8_t *rgb, int64_t width, float sixths)
+{
+    for (; width > 0; width--, rgb += 3) {
+        const float r = rgb[0], g = rgb[1], b = rgb[2];
+        const float value = greater(r, greater(g, b)), delta = value - lesser(r, lesser(g, b));
+        const float scale = 1.0f / greater(delta, 1.0f); /* grey has no hue; otherwise whole numbers differ by 1 */
+        const float red = (g - b) * scale, green = (b - r) * scale + 2.0f, blue = (r - g) * scale + 4.0f;
+        const float hue = below_six((r >= value ? red : g >= value ? green : blue) + sixths); /* -1..6 */
+        rgb[0] = pixel(channel(5.0f, hue, value, delta));
+        rgb[1] = pixel(channel(3.0f, hue, value, delta));
+        rgb[2] = pixel(channel(1.0f, hue, value, delta));
+    }
+}
+
+const ff_loops ff_loops_plain = {
     .name = "baseline",
     .vertical = vertical,
     .triple = triple,
     .across_f32 = across_f32,
     .across_u8 = across_u8,
-    .matrix = matrix,
+    .matrix = ff_plain_matrix,
     .to_f16 = to_f16,
-    .to_u8 = to_u8,
-    .out = out,
-    .settle = settle,
+    .to_u8 = ff_plain_to_u8,
+    .stream = ff_plain_stream,
+    .settle = ff_plain_settle,
     .planes = planes,
+    .blend = ff_plain_blend,
+    .sums = ff_plain_sums,
+    .matrix8 = ff_plain_matrix8,
+    .hue = ff_plain_hue,
 };
