@@ -1,6 +1,8 @@
 # cython: language_level=3
 """Memoryviews and numbers to C, codes to exceptions; no policy and no NumPy."""
 
+import struct
+
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
@@ -28,27 +30,8 @@ cdef extern from "base/key.h" nogil:
 cdef extern from "base/clock.h" nogil:
     uint64_t ff_now_ns()
 
-cdef extern from "image/image.h" nogil:
-    enum: FF_MAX_OPS
-    ctypedef struct ff_op:
-        int32_t kind
-        int32_t i[7]
-        float f[16]
-    ctypedef struct ff_plan:
-        int32_t n_ops, out_h, out_w, dtype, layout, exact, orient, max_scans
-        int64_t max_pixels, max_bytes
-        float scale[3]
-        float bias[3]
-        ff_op ops[FF_MAX_OPS]
-    ctypedef struct ff_image:
-        pass
-    ff_image *ff_image_new()
-    void ff_image_free(ff_image *image)
-    size_t ff_plan_row_bytes(const ff_plan *plan)
-    int ff_image_encoded(ff_image *image, const ff_plan *plan, const uint8_t *data, size_t size, const ff_key *key,
-                         void *row, char *err)
-    int ff_image_pixels(ff_image *image, const ff_plan *plan, const uint8_t *rgb, int64_t width, int64_t height,
-                        int64_t stride, const ff_key *key, void *row, char *err)
+cdef extern from "base/step.h" nogil:
+    enum: FF_STEP_DONE, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_STOP, FF_STEP_LOST
 
 cdef extern from "random/philox.h" nogil:
     double ff_uniform(const ff_key *key, uint32_t op, uint32_t draw)
@@ -65,12 +48,69 @@ cdef extern from "simd/cpu.h" nogil:
     int ff_simd_select(const char *name)
     const char *ff_simd_refused()
 
+cdef extern from "source/table.h" nogil:
+    enum: FF_TABLE_PATHS, FF_TABLE_BYTES
+    ctypedef struct ff_table:
+        uint64_t count
+    int ff_table_attach(ff_table *table, const void *base, uint64_t total)
+
+cdef extern from "source/read.h" nogil:
+    ctypedef struct ff_reader:
+        const uint8_t *data
+        size_t size
+        uint64_t read_ns
+
 cdef extern from "jpeg/header.h" nogil:
     int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
 
 cdef extern from "jpeg/floor.h" nogil:
     int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
     const char *ff_jpeg_version()
+
+cdef extern from "image/plan.h" nogil:
+    enum: FF_MAX_OPS, FF_OP_BYTES
+    ctypedef struct ff_op:
+        int32_t kind, size
+        uint8_t parameters[FF_OP_BYTES]
+    ctypedef struct ff_plan:
+        int32_t n_ops, out_h, out_w, dtype, layout, exact, orient, max_scans
+        int64_t max_pixels, max_bytes
+        float scale[3]
+        float bias[3]
+        ff_op ops[FF_MAX_OPS]
+    size_t ff_plan_row_bytes(const ff_plan *plan)
+
+cdef extern from "image/ops.h" nogil:
+    ctypedef struct ff_transform:
+        const char *name
+        size_t size
+    const ff_transform *ff_transform_of(int32_t kind)
+
+cdef extern from "image/picture.h" nogil:
+    ctypedef struct ff_image:
+        pass
+    ff_image *ff_image_new()
+    void ff_image_free(ff_image *image)
+
+cdef extern from "image/image.h" nogil:
+    int ff_image_encoded(ff_image *image, const ff_plan *plan, const uint8_t *data, size_t size, const ff_key *key,
+                         void *row, char *err)
+    int ff_image_pixels(ff_image *image, const ff_plan *plan, const uint8_t *rgb, int64_t width, int64_t height,
+                        int64_t stride, const ff_key *key, void *row, char *err)
+
+cdef extern from "image/sample.h" nogil:
+    ctypedef struct ff_sample:
+        ff_plan plan
+        int has_calls
+        ff_reader reader
+        uint8_t *pixels
+        char err[FF_ERR_LEN]
+    int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
+                       uint64_t seed)
+    void ff_sample_free(ff_sample *sample)
+    int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
+    int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
+    int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 
 cdef extern from "ring/ring.h" nogil:
     enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
@@ -112,35 +152,6 @@ cdef extern from "ring/ring.h" nogil:
     ff_ring_totals ff_ring_total(const ff_ring *ring)
     uint64_t ff_ring_kill_hits(const ff_ring *ring)
 
-cdef extern from "base/step.h" nogil:
-    enum: FF_STEP_DONE, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_STOP, FF_STEP_LOST
-
-cdef extern from "source/table.h" nogil:
-    enum: FF_TABLE_PATHS, FF_TABLE_BYTES
-    ctypedef struct ff_table:
-        uint64_t count
-    int ff_table_attach(ff_table *table, const void *base, uint64_t total)
-
-cdef extern from "source/read.h" nogil:
-    ctypedef struct ff_reader:
-        const uint8_t *data
-        size_t size
-        uint64_t read_ns
-
-cdef extern from "image/sample.h" nogil:
-    ctypedef struct ff_sample:
-        ff_plan plan
-        int has_calls
-        ff_reader reader
-        uint8_t *pixels
-        char err[FF_ERR_LEN]
-    int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
-                       uint64_t seed)
-    void ff_sample_free(ff_sample *sample)
-    int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
-    int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
-    int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
-
 cdef extern from "ring/loop.h" nogil:
     ctypedef struct ff_claim:
         uint32_t slot
@@ -167,11 +178,6 @@ cdef extern from "image/worker.h" nogil:
     int ff_image_worker_run(ff_image_worker *worker)
     int ff_image_worker_finish(ff_image_worker *worker, int code)
 
-# Replies up to this size are copied out of the slot, which costs less than a lease.
-cdef uint64_t SMALL = 65536
-# Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
-cdef uint64_t ROOMY = 4194304
-
 cdef extern from "table/gather.h" nogil:
     ctypedef struct ff_column:
         uint8_t *base
@@ -188,6 +194,11 @@ cdef extern from "table/gather.h" nogil:
 
 cdef extern from "table/worker.h" nogil:
     int ff_gather_run(ff_loop *loop, const ff_gather *gather)
+
+# Replies up to this size are copied out of the slot, which costs less than a lease.
+cdef uint64_t SMALL = 65536
+# Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
+cdef uint64_t ROOMY = 4194304
 
 TABLE_PATHS = FF_TABLE_PATHS
 TABLE_BYTES = FF_TABLE_BYTES
@@ -227,7 +238,9 @@ def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint
               int64_t max_pixels, int64_t max_bytes, scale, bias):
     """The bytes of one ff_plan; ops is a sequence of (kind, ints, floats)."""
     cdef ff_plan plan
-    cdef int j, k
+    cdef const ff_transform *transform
+    cdef bytes packed
+    cdef int k
     memset(&plan, 0, sizeof(plan))
     if len(ops) > FF_MAX_OPS:
         raise ValueError("too many ops")
@@ -238,13 +251,12 @@ def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint
     for k in range(3):
         plan.scale[k], plan.bias[k] = scale[k], bias[k]
     for k, (kind, ints, floats) in enumerate(ops):
-        if len(ints) > 7 or len(floats) > 16:
-            raise ValueError("too many parameters")
-        plan.ops[k].kind = kind
-        for j, value in enumerate(ints):
-            plan.ops[k].i[j] = value
-        for j, value in enumerate(floats):
-            plan.ops[k].f[j] = value
+        packed = struct.pack(f"={len(ints)}i{len(floats)}f", *ints, *floats)
+        transform = ff_transform_of(kind)
+        if transform == NULL or <size_t>len(packed) > transform.size:
+            raise ValueError("no such transform")
+        plan.ops[k].kind, plan.ops[k].size = kind, transform.size
+        memcpy(plan.ops[k].parameters, PyBytes_AS_STRING(packed), len(packed))
     return PyBytes_FromStringAndSize(<char *>&plan, sizeof(plan))
 
 

@@ -3,7 +3,7 @@
     size, [Resize, flips, jitter, ..., callables, Normalize], dtype, layout  ->  Compiled
 
 Nothing here touches pixels: a transform is a frozen record, and :func:`compile_plan` lays the records out for the
-kernel (``csrc/image/image.h``).  Where plain callables follow, the kernel makes uint8 NHWC for them, and a second plan
+kernel (``csrc/image/plan.h``).  Where plain callables follow, the kernel makes uint8 NHWC for them, and a second plan
 without transforms stores what they return.
 """
 
@@ -23,7 +23,7 @@ DEFAULT_MAX_BYTES = 1 << 30
 MAX_OPS = 16  # FF_MAX_OPS
 MAX_SIDE = 65_535  # of an output, in pixels; JPEG's own limit
 
-# The numbers of the enums in csrc/image/image.h; a test compares them.
+# The numbers of the enums in csrc/image/plan.h; a test compares them.
 FILTERS = {"nearest": 0, "box": 1, "bilinear": 2, "bicubic": 3, "lanczos": 4}
 FITS = {"stretch": 0, "cover": 1, "contain": 2}
 DTYPES = {"uint8": 0, "float16": 1, "float32": 2}

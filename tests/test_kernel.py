@@ -18,7 +18,7 @@ from fastfeed import _native
 Op = tuple[int, Sequence[int], Sequence[float]]
 Array = NDArray[Any]
 
-# As in csrc/image/image.h.
+# As in csrc/image/plan.h.
 U8, F16, F32 = 0, 1, 2
 NHWC, NCHW = 0, 1
 NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS = range(5)

@@ -6,16 +6,23 @@
  * blend of image and fill, so the edges of a turned image are smooth, and an outer pixel that keeps its place keeps
  * its value.
  */
-#include "image/affine.h"
-
-#include "simd/cpu.h"
-#include "random/philox.h"
-
 #include <math.h>
 #include <string.h>
 
-#define DEGREE 0.017453292519943295 /* pi / 180 */
+#include "base/codes.h"
+#include "image/transform.h"
+#include "random/philox.h"
 
+struct affine {
+    int32_t filter;                 /* FF_NEAREST or FF_BILINEAR */
+    float degrees[2];               /* ranges, here and below */
+    float translate[2];             /* largest shift, as fractions of width and height */
+    float scale[2];
+    float shear_x[2], shear_y[2];   /* degrees */
+    float fill[3];                  /* outside the picture, 0..255 */
+};
+
+#define DEGREE 0.017453292519943295 /* pi / 180 */
 #define ONE ((int64_t)1 << FF_BLEND_FRACTION)
 
 /* Maps that leave this range of coordinates show next to nothing of an image; within it 62-bit sums cannot overflow. */
@@ -27,15 +34,18 @@ static double between(const ff_key *key, uint32_t op_number, uint32_t draw, cons
     return low + (high - low) * ff_uniform(key, op_number, draw);
 }
 
-void ff_affine_draw(const ff_op *op, const ff_key *key, uint32_t op_number, int64_t width, int64_t height, double m[6])
+/* Draw one map for an image of width x height: m takes output pixel (x, y) to the input,
+ * x_in = m[0] x + m[1] y + m[2], y_in = m[3] x + m[4] y + m[5], in pixel indices (centres at whole numbers).
+ * Draw 0 is the angle, 1 and 2 the shifts, 3 the zoom, 4 and 5 the shears. */
+static void draw(const struct affine *op, const ff_key *key, uint32_t op_number, int64_t width, int64_t height, double m[6])
 {
-    const double angle = DEGREE * between(key, op_number, 0, op->f);
-    const double dx = (double)op->f[2] * (double)width, dy = (double)op->f[3] * (double)height;
+    const double angle = DEGREE * between(key, op_number, 0, op->degrees);
+    const double dx = (double)op->translate[0] * (double)width, dy = (double)op->translate[1] * (double)height;
     const double tx = rint(dx * (2.0 * ff_uniform(key, op_number, 1) - 1.0)); /* whole pixels, as torchvision */
     const double ty = rint(dy * (2.0 * ff_uniform(key, op_number, 2) - 1.0));
-    const double zoom = between(key, op_number, 3, op->f + 4);
-    const double shear_x = DEGREE * between(key, op_number, 4, op->f + 6);
-    const double shear_y = DEGREE * between(key, op_number, 5, op->f + 8);
+    const double zoom = between(key, op_number, 3, op->scale);
+    const double shear_x = DEGREE * between(key, op_number, 4, op->shear_x);
+    const double shear_y = DEGREE * between(key, op_number, 5, op->shear_y);
 
     /* Forward: rotate(angle) * shear, without the zoom. */
     const double a = cos(angle - shear_y) / cos(shear_y);
@@ -100,10 +110,11 @@ static int representable(const double m[6], int64_t width, int64_t height)
     return 1;
 }
 
-void ff_affine_rgb8(const uint8_t *src, int64_t src_stride, uint8_t *dst, int64_t dst_stride, int64_t width,
-                    int64_t height, const double m[6], int filter, const float fill[3])
+/* From p's packed pixels to dst of the same size. */
+static void map_picture(const ff_picture *p, uint8_t *dst, const double m[6], int32_t filter, const float fill[3])
 {
-    source s = {.image = {src, src_stride, height}, .width = width};
+    const int64_t width = p->width, height = p->height, dst_stride = width * 3;
+    source s = {.image = {p->rgb, p->stride, height}, .width = width};
     for (int c = 0; c < 3; c++)
         s.fill[c] = (uint8_t)(fill[c] <= 0.0f ? 0.0f : fill[c] >= 255.0f ? 255.0f : fill[c] + 0.5f);
     if (!representable(m, width, height)) {
@@ -112,7 +123,6 @@ void ff_affine_rgb8(const uint8_t *src, int64_t src_stride, uint8_t *dst, int64_
                 memcpy(dst + y * dst_stride + x * 3, s.fill, 3);
         return;
     }
-    const ff_loops *loops = ff_loops_active();
     const int64_t dx = llrint(m[0] * (double)ONE), dy = llrint(m[3] * (double)ONE);
     const double half = filter == FF_NEAREST ? 0.5 : 0.0; /* nearest: the pixel whose square holds the point */
     for (int64_t row = 0; row < height; row++) {
@@ -130,8 +140,26 @@ void ff_affine_rgb8(const uint8_t *src, int64_t src_stride, uint8_t *dst, int64_
             pixel_anywhere(&s, to + 3 * i, x0 + i * dx, y0 + i * dy);
         while (end > i && !inside(&s, x0 + (end - 1) * dx, y0 + (end - 1) * dy))
             end--;
-        i += loops->blend(&s.image, to + 3 * i, end - i, x0 + i * dx, y0 + i * dy, dx, dy);
+        i += p->loops->blend(&s.image, to + 3 * i, end - i, x0 + i * dx, y0 + i * dy, dx, dy);
         for (; i < width; i++)
             pixel_anywhere(&s, to + 3 * i, x0 + i * dx, y0 + i * dy);
     }
 }
+
+static int apply(ff_picture *p, const void *parameters, uint32_t number)
+{
+    const struct affine *op = parameters;
+    int code = ff_picture_materialise(p);
+    if (code != FF_OK)
+        return code;
+    uint8_t *pixels = ff_picture_other(p, p->width, p->height);
+    if (pixels == NULL)
+        return ff_fail(p->err, FF_E_MEMORY, "no memory for an affine map");
+    double m[6];
+    draw(op, p->key, number, p->width, p->height, m);
+    map_picture(p, pixels, m, op->filter, op->fill);
+    ff_picture_go_on_from(p, pixels, p->width, p->height);
+    return FF_OK;
+}
+
+const ff_transform ff_affine = {"affine", sizeof(struct affine), 0, NULL, apply};

@@ -4,12 +4,15 @@
  * so every run of them is one 3x4 matrix and nothing is clipped inside a run.  (torchvision rounds and clips after each
  * of the four.)  Turning the hue is not linear: the pixels are rounded and clipped to 0..255 before and after it.
  */
-#include "image/colour.h"
+#include <string.h>
 
-#include "simd/cpu.h"
+#include "base/codes.h"
+#include "image/transform.h"
 #include "random/philox.h"
 
-#include <string.h>
+struct color_jitter { /* ranges: factors, and turns of the colour circle from -0.5 to 0.5 */
+    float brightness[2], contrast[2], saturation[2], hue[2];
+};
 
 /* Weights of R, G and B in grey: ITU-R BT.601, as Pillow's mode L and torchvision. */
 static const float GREY[3] = {0.299f, 0.587f, 0.114f};
@@ -28,7 +31,7 @@ static int changes(const jitter *j, int adjustment)
 }
 
 /* Draw 0 is the order, draws 1 to 4 the factors, whether or not a range is a single value. */
-static void draw(const ff_op *op, const ff_key *key, uint32_t op_number, jitter *j)
+static void draw(const struct color_jitter *op, const ff_key *key, uint32_t op_number, jitter *j)
 {
     int left[ADJUSTMENTS] = {BRIGHTNESS, CONTRAST, SATURATION, HUE};
     int rank = (int)(24.0 * ff_uniform(key, op_number, 0)); /* one of the 4! orders, in lexicographic order */
@@ -40,8 +43,9 @@ static void draw(const ff_op *op, const ff_key *key, uint32_t op_number, jitter 
         j->order[i] = left[pick];
         memmove(left + pick, left + pick + 1, (size_t)(ADJUSTMENTS - 1 - pick) * sizeof left[0]);
     }
+    const float *const ranges[ADJUSTMENTS] = {op->brightness, op->contrast, op->saturation, op->hue};
     for (int a = 0; a < ADJUSTMENTS; a++) {
-        const double low = (double)op->f[2 * a], high = (double)op->f[2 * a + 1];
+        const double low = (double)ranges[a][0], high = (double)ranges[a][1];
         j->factor[a] = (float)(low + (high - low) * ff_uniform(key, op_number, (uint32_t)(1 + a)));
     }
 }
@@ -76,7 +80,9 @@ static void compose(float m[12], const jitter *j, int adjustment, const double m
     }
 }
 
-int ff_jitter_matrix(const ff_op *op, const ff_key *key, uint32_t op_number, const double mean[3], float m[12])
+/* Draw one jitter for an image whose channel means are mean (0..255).  Returns 1 and fills m, row-major 3x4, with
+ * out[r] = m[4r] R + m[4r+1] G + m[4r+2] B + m[4r+3] where the drawn jitter is linear; 0 where it turns the hue. */
+static int matrix_of(const struct color_jitter *op, const ff_key *key, uint32_t op_number, const double mean[3], float m[12])
 {
     jitter j;
     draw(op, key, op_number, &j);
@@ -89,28 +95,27 @@ int ff_jitter_matrix(const ff_op *op, const ff_key *key, uint32_t op_number, con
     return 1;
 }
 
-void ff_channel_means(const uint8_t *rgb, int64_t stride, int64_t width, int64_t height, double mean[3])
+/* Mean of each channel, 0..255. */
+static void channel_means(const ff_picture *p, double mean[3])
 {
-    const ff_loops *loops = ff_loops_active();
     uint64_t sum[3] = {0, 0, 0};
-    for (int64_t y = 0; y < height; y++)
-        loops->sums(rgb + y * stride, width, sum);
+    for (int64_t y = 0; y < p->height; y++)
+        p->loops->sums(p->rgb + y * p->stride, p->width, sum);
     for (int c = 0; c < 3; c++)
-        mean[c] = (double)sum[c] / ((double)width * (double)height);
+        mean[c] = (double)sum[c] / ((double)p->width * (double)p->height);
 }
 
-void ff_jitter_rgb8(const ff_op *op, const ff_key *key, uint32_t op_number, uint8_t *rgb, int64_t stride, int64_t width,
-                    int64_t height)
+/* The drawn jitter, hue included, in place: rgb are p's pixels, and ours to change. */
+static void in_place(const ff_picture *p, const struct color_jitter *op, uint32_t number, uint8_t *rgb)
 {
     jitter j;
-    draw(op, key, op_number, &j);
-    const ff_loops *loops = ff_loops_active();
+    draw(op, p->key, number, &j);
     const float turn = j.factor[HUE] < 0.0f ? 1.0f + j.factor[HUE] : j.factor[HUE]; /* 0..1 */
     for (int i = 0; i < ADJUSTMENTS;) {
         if (j.order[i] == HUE) {
             if (changes(&j, HUE))
-                for (int64_t y = 0; y < height; y++)
-                    loops->hue(rgb + y * stride, width, 6.0f * turn);
+                for (int64_t y = 0; y < p->height; y++)
+                    p->loops->hue(rgb + y * p->stride, p->width, 6.0f * turn);
             i++;
             continue;
         }
@@ -122,7 +127,7 @@ void ff_jitter_rgb8(const ff_op *op, const ff_key *key, uint32_t op_number, uint
             if (j.order[i] != HUE && changes(&j, j.order[i])) {
                 any = 1;
                 if (j.order[i] == CONTRAST)
-                    ff_channel_means(rgb, stride, width, height, mean);
+                    channel_means(p, mean);
             }
         if (!any)
             continue;
@@ -130,7 +135,43 @@ void ff_jitter_rgb8(const ff_op *op, const ff_key *key, uint32_t op_number, uint
         for (; first < i; first++)
             if (j.order[first] != HUE)
                 compose(m, &j, j.order[first], mean);
-        for (int64_t y = 0; y < height; y++)
-            loops->matrix8(rgb + y * stride, width, m);
+        for (int64_t y = 0; y < p->height; y++)
+            p->loops->matrix8(rgb + y * p->stride, p->width, m);
     }
 }
+
+static int apply(ff_picture *p, const void *parameters, uint32_t number)
+{
+    const struct color_jitter *op = parameters;
+    const float *contrast = op->contrast, *hue = op->hue;
+    const int no_contrast = !(contrast[0] < 1.0f || contrast[0] > 1.0f || contrast[1] < 1.0f || contrast[1] > 1.0f);
+    const int no_hue = !(hue[0] < 0.0f || hue[0] > 0.0f || hue[1] < 0.0f || hue[1] > 0.0f);
+    if ((int32_t)number == p->last_change) {
+        double mean[3] = {0.0, 0.0, 0.0}; /* only contrast looks at it */
+        if (!no_contrast || !no_hue) {
+            const int code = ff_picture_materialise(p);
+            if (code != FF_OK)
+                return code;
+            channel_means(p, mean);
+        }
+        if (matrix_of(op, p->key, number, mean, p->matrix)) {
+            p->colour = 1;
+            return FF_OK;
+        }
+    }
+    int code = ff_picture_materialise(p);
+    if (code != FF_OK)
+        return code;
+    if (p->rgb != p->im->pixels[0].memory && p->rgb != p->im->pixels[1].memory) { /* the caller's own: not ours to change */
+        uint8_t *pixels = ff_picture_other(p, p->width, p->height);
+        if (pixels == NULL)
+            return ff_fail(p->err, FF_E_MEMORY, "no memory for a jitter");
+        for (int64_t y = 0; y < p->height; y++)
+            memcpy(pixels + y * p->width * 3, p->rgb + y * p->stride, (size_t)p->width * 3);
+        ff_picture_go_on_from(p, pixels, p->width, p->height);
+    }
+    in_place(p, op, number, (uint8_t *)(uintptr_t)p->rgb);
+    return FF_OK;
+}
+
+const ff_transform ff_color_jitter = {"color_jitter", sizeof(struct color_jitter), 0, NULL, apply};

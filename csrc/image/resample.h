@@ -2,10 +2,6 @@
  *
  *   lines --> ring of 8-bit rows --vertical--> 16-bit row --across--> store
  *             as many as the filter has taps
- *
- * An axis says how the pixels of one side of the result are made: a box of the source becomes n pixels, of which a run
- * is wanted.  The filter is scaled by the factor of reduction (antialiasing), cut off at the source's ends and
- * normalised: the geometry of Pillow's Image.resize, whose documentation describes it.
  */
 #ifndef FF_RESAMPLE_H
 #define FF_RESAMPLE_H
@@ -13,40 +9,15 @@
 #include "base/buffer.h"
 #include "base/codes.h"
 #include "image/store.h"
+#include "image/taps.h"
 #include "simd/loops.h"
 
-typedef struct ff_axis {
-    int64_t length;         /* pixels that the source has; nothing outside exists */
-    double begin, end;      /* the box, in pixels of the source */
-    int32_t n;              /* pixels that the box becomes */
-    int32_t first, count;   /* the run of them that is wanted */
-    int32_t filter;         /* ff_filter */
-    int32_t mirror;         /* the source is turned round before, */
-    int32_t flip;           /* the result afterwards; begin, end and first count as if neither were */
-} ff_axis;
-
-typedef struct ff_tap_table {
-    ff_axis axis;
-    int wide;
-    ff_taps taps;
-    int32_t reversed; /* taps are kept in the order of the source: pixel i of the result is taps' count - 1 - i */
-    int64_t low, high; /* source pixels low..high-1 are used */
-    ff_buffer memory;
-} ff_tap_table;
-
-#define FF_TABLES 8 /* tables kept for each axis: photographs come in few sizes */
-
 typedef struct ff_resampler {
-    ff_tap_table x[FF_TABLES], y[FF_TABLES];
-    unsigned next_x, next_y;
+    ff_tap_tables x, y;
     ff_buffer ring, row, pointers;
 } ff_resampler;
 
 void ff_resampler_free(ff_resampler *r);
-
-/* The table for an axis, of the horizontal kind (wide) or the vertical one; valid until the FF_TABLES-th call after
- * this one.  NULL: no memory, or an axis too long. */
-const ff_tap_table *ff_taps_for(ff_resampler *r, const ff_axis *axis, int wide);
 
 /* Where rows come from: memory, or a decoder that gives them one after the other. */
 typedef struct ff_lines {

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "image/plan.h"
+
 static size_t stage_values(int32_t width)
 {
     return ((size_t)width + FF_STAGE_SLACK) * 3 + 64;
@@ -12,11 +14,6 @@ static size_t stage_values(int32_t width)
 size_t ff_store_stage_bytes(int32_t width)
 {
     return 2 * stage_values(width) * sizeof(float);
-}
-
-static size_t value_bytes(int32_t dtype)
-{
-    return dtype == FF_U8 ? 1 : dtype == FF_F16 ? 2 : 4;
 }
 
 /* Bytes are made straight from the sums, where no float need come between. */
@@ -40,7 +37,7 @@ static void put_blank(const ff_store *s, int32_t from, int32_t to)
 /* The stage's row to row y of the canvas. */
 static void put_row(const ff_store *s, int32_t y)
 {
-    const size_t size = value_bytes(s->dtype), width = (size_t)s->width, values = 3 * width;
+    const size_t size = ff_dtype_bytes(s->dtype), width = (size_t)s->width, values = 3 * width;
     const void *from = s->pixels;
     if (s->dtype == FF_F16) {
         s->loops->to_f16((uint16_t *)(void *)s->packed, s->pixels, (int64_t)values);

@@ -2,7 +2,9 @@
 #ifndef FF_STORE_H
 #define FF_STORE_H
 
-#include "image/image.h"
+#include <stddef.h>
+#include <stdint.h>
+
 #include "simd/loops.h"
 
 /* The picture takes a window of a canvas of height x width; the rest of the canvas is fill. */
@@ -16,8 +18,8 @@ typedef struct ff_store {
     float fill[3];               /* pixel value, 0..255 */
     float scale[3], bias[3];     /* stored = scale * pixel + bias */
     int colour;                  /* 1: pixels go through matrix first, and are clipped to 0..255 */
-    float matrix[12];            /* see ff_jitter_matrix */
-    int read_again;              /* 1: this core reads the target soon */
+    float matrix[12];            /* row-major, 3x4 */
+    int read_again;              /* 1: store through the caches: this core reads the target next */
     void *stage;                 /* ff_store_stage_bytes of scratch */
     /* from here on filled in by ff_store_begin */
     float combined[12], low[3], high[3];
