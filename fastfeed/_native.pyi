@@ -14,13 +14,18 @@ E_POISON: int
 E_PYTHON: int
 MAX_WORKERS: int
 MAX_OPS: int
+DTYPES: dict[str, int]
+LAYOUTS: dict[str, int]
+FILTERS: dict[str, int]
+FITS: dict[str, int]
+OPS: dict[str, int]
 
 class KernelError(Exception):
     code: int
     text: str
 
 def pack_plan(
-    ops: Sequence[tuple[int, Sequence[int], Sequence[float]]],
+    ops: Sequence[tuple[int, bytes]],
     out_h: int,
     out_w: int,
     dtype: int,

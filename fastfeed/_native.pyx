@@ -1,8 +1,6 @@
 # cython: language_level=3
 """Memoryviews and numbers to C, codes to exceptions; no policy and no NumPy."""
 
-import struct
-
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
@@ -79,12 +77,16 @@ cdef extern from "image/plan.h" nogil:
         float bias[3]
         ff_op ops[FF_MAX_OPS]
     size_t ff_plan_row_bytes(const ff_plan *plan)
+    const char *ff_dtype_name(int32_t dtype) noexcept
+    const char *ff_layout_name(int32_t layout) noexcept
+    const char *ff_filter_name(int32_t filter) noexcept
+    const char *ff_fit_name(int32_t fit) noexcept
 
 cdef extern from "image/ops.h" nogil:
     ctypedef struct ff_transform:
-        const char *name
         size_t size
     const ff_transform *ff_transform_of(int32_t kind)
+    const char *ff_op_name(int32_t kind) noexcept
 
 cdef extern from "image/picture.h" nogil:
     ctypedef struct ff_image:
@@ -215,6 +217,26 @@ MAX_WORKERS = FF_MAX_WORKERS
 MAX_OPS = FF_MAX_OPS
 
 
+ctypedef const char *name_of(int32_t number) noexcept nogil
+
+
+cdef dict numbers(name_of *name, int32_t first):
+    """The numbers of a table of the kernel, by name."""
+    cdef dict found = {}
+    cdef int32_t number = first
+    while name(number) != NULL:
+        found[name(number).decode()] = number
+        number += 1
+    return found
+
+
+DTYPES = numbers(ff_dtype_name, 0)
+LAYOUTS = numbers(ff_layout_name, 0)
+FILTERS = numbers(ff_filter_name, 0)
+FITS = numbers(ff_fit_name, 0)
+OPS = numbers(ff_op_name, 1)
+
+
 class KernelError(Exception):
     """A sample that the kernel refuses: ``code`` (an FF_E_* number) and ``text``."""
 
@@ -236,7 +258,7 @@ cdef const ff_plan *plan_of(bytes plan) except NULL:
 
 def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint orient, int max_scans,
               int64_t max_pixels, int64_t max_bytes, scale, bias):
-    """The bytes of one ff_plan; ops is a sequence of (kind, ints, floats)."""
+    """The bytes of one ff_plan; ops is a sequence of (kind, parameters as its C struct has them)."""
     cdef ff_plan plan
     cdef const ff_transform *transform
     cdef bytes packed
@@ -250,12 +272,11 @@ def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint
     plan.max_pixels, plan.max_bytes = max_pixels, max_bytes
     for k in range(3):
         plan.scale[k], plan.bias[k] = scale[k], bias[k]
-    for k, (kind, ints, floats) in enumerate(ops):
-        packed = struct.pack(f"={len(ints)}i{len(floats)}f", *ints, *floats)
-        transform = ff_transform_of(kind)
-        if transform == NULL or <size_t>len(packed) > transform.size:
-            raise ValueError("no such transform")
-        plan.ops[k].kind, plan.ops[k].size = kind, transform.size
+    for k, (kind, parameters) in enumerate(ops):
+        transform, packed = ff_transform_of(kind), parameters
+        if transform == NULL or <size_t>len(packed) != transform.size:
+            raise ValueError(f"{len(packed)} bytes are not the parameters of a transform of kind {kind}")
+        plan.ops[k].kind, plan.ops[k].size = kind, len(packed)
         memcpy(plan.ops[k].parameters, PyBytes_AS_STRING(packed), len(packed))
     return PyBytes_FromStringAndSize(<char *>&plan, sizeof(plan))
 

@@ -3,13 +3,15 @@
     size, [Resize, flips, jitter, ..., callables, Normalize], dtype, layout  ->  Compiled
 
 Nothing here touches pixels: a transform is a frozen record, and :func:`compile_plan` lays the records out for the
-kernel (``csrc/image/plan.h``).  Where plain callables follow, the kernel makes uint8 NHWC for them, and a second plan
-without transforms stores what they return.
+kernel (``csrc/image/plan.h``).  Each packs its parameters as the struct in its own file of ``csrc/image`` has them.
+Where plain callables follow, the kernel makes uint8 NHWC for them, and a second plan without transforms stores what
+they return.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,19 +22,14 @@ from fastfeed.errors import ConfigError
 DEFAULT_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, as in Pillow
 DEFAULT_MAX_SCANS = 100  # progressive JPEGs have about 10; each scan costs a pass over the whole image
 DEFAULT_MAX_BYTES = 1 << 30
-MAX_OPS = 16  # FF_MAX_OPS
 MAX_SIDE = 65_535  # of an output, in pixels; JPEG's own limit
 
-# The numbers of the enums in csrc/image/plan.h; a test compares them.
-FILTERS = {"nearest": 0, "box": 1, "bilinear": 2, "bicubic": 3, "lanczos": 4}
-FITS = {"stretch": 0, "cover": 1, "contain": 2}
-DTYPES = {"uint8": 0, "float16": 1, "float32": 2}
-LAYOUTS = {"NHWC": 0, "NCHW": 1}
-OP_RESIZE, OP_CENTER_CROP, OP_RANDOM_RESIZED_CROP, OP_HFLIP, OP_VFLIP, OP_AFFINE, OP_COLOR_JITTER = range(1, 8)
+# The kernel's numbers by name.
+DTYPES, LAYOUTS, FILTERS, FITS = _native.DTYPES, _native.LAYOUTS, _native.FILTERS, _native.FITS
 
 Size = int | Sequence[int]
 Fill = float | Sequence[float]
-Op = tuple[int, tuple[int, ...], tuple[float, ...]]
+Op = tuple[int, bytes]  # a kind, and its parameters as the struct of csrc/image has them
 
 
 def _fail(where: str, option: str, value: object, remedy: str) -> ConfigError:
@@ -121,6 +118,14 @@ def _probability(where: str, value: object) -> float:
     return p
 
 
+def _op(kind: str, form: str, *parameters: float) -> Op:
+    """Return the parameters packed for the kernel: whole numbers and floats, of four bytes each."""
+    try:
+        return _native.OPS[kind], struct.pack(form, *parameters)
+    except OverflowError:
+        raise ConfigError(f"{kind}: a number of {parameters} is too large; give numbers below 1e38") from None
+
+
 class Transform:
     """What all transforms share: they check themselves when they are made."""
 
@@ -168,12 +173,10 @@ class Resize(Transform):
     fill: Fill = 0
 
     def _op(self) -> Op:
-        ints = (
-            *_size("Resize", "size", self.size),
-            FITS[_choice("Resize", "fit", self.fit, FITS)],
-            FILTERS[_choice("Resize", "filter", self.filter, FILTERS)],
-        )
-        return OP_RESIZE, ints, _fill("Resize", self.fill)
+        height, width = _size("Resize", "size", self.size)
+        fit = FITS[_choice("Resize", "fit", self.fit, FITS)]
+        filter = FILTERS[_choice("Resize", "filter", self.filter, FILTERS)]
+        return _op("resize", "=4i3f", height, width, fit, filter, *_fill("Resize", self.fill))
 
     def _output_size(self) -> tuple[int, int]:
         return _size("Resize", "size", self.size)
@@ -192,7 +195,7 @@ class CenterCrop(Transform):
     size: Size
 
     def _op(self) -> Op:
-        return OP_CENTER_CROP, _size("CenterCrop", "size", self.size), ()
+        return _op("center_crop", "=2i", *_size("CenterCrop", "size", self.size))
 
     def _output_size(self) -> tuple[int, int]:
         return _size("CenterCrop", "size", self.size)
@@ -227,8 +230,9 @@ class RandomResizedCrop(Transform):
         low, high = _range(name, "ratio", self.ratio, 0.0, math.inf, "give (low, high) with 0 < low <= high")
         if low <= 0.0:
             raise _fail(name, "ratio", self.ratio, "give (low, high) with 0 < low <= high")
-        choice = FILTERS[_choice(name, "filter", self.filter, FILTERS)]
-        return OP_RANDOM_RESIZED_CROP, (*_size(name, "size", self.size), 0, choice), (least, most, low, high)
+        filter = FILTERS[_choice(name, "filter", self.filter, FILTERS)]
+        height, width = _size(name, "size", self.size)
+        return _op("random_resized_crop", "=3i4f", height, width, filter, least, most, low, high)
 
     def _output_size(self) -> tuple[int, int]:
         return _size("RandomResizedCrop", "size", self.size)
@@ -241,7 +245,7 @@ class RandomHorizontalFlip(Transform):
     p: float = 0.5
 
     def _op(self) -> Op:
-        return OP_HFLIP, (), (_probability("RandomHorizontalFlip", self.p),)
+        return _op("horizontal_flip", "=f", _probability("RandomHorizontalFlip", self.p))
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ class RandomVerticalFlip(Transform):
     p: float = 0.5
 
     def _op(self) -> Op:
-        return OP_VFLIP, (), (_probability("RandomVerticalFlip", self.p),)
+        return _op("vertical_flip", "=f", _probability("RandomVerticalFlip", self.p))
 
 
 @dataclass(frozen=True)
@@ -300,8 +304,9 @@ class RandomAffine(Transform):
         if self.scale is not None:
             remedy = "give (low, high) with 0.001 <= low <= high <= 1000"
             zoom = _range(name, "scale", self.scale, 0.001, 1000.0, remedy)
-        ints = (FILTERS[_choice(name, "filter", self.filter, ("nearest", "bilinear"))],)
-        return OP_AFFINE, ints, (*degrees, *translate, *zoom, *self._shear_ranges(), *_fill(name, self.fill))
+        filter = FILTERS[_choice(name, "filter", self.filter, ("nearest", "bilinear"))]
+        ranges = (*degrees, *translate, *zoom, *self._shear_ranges())
+        return _op("affine", "=i13f", filter, *ranges, *_fill(name, self.fill))
 
     def _shear_ranges(self) -> tuple[float, ...]:
         """Return the ranges along x and along y."""
@@ -353,7 +358,7 @@ class ColorJitter(Transform):
                 bounds += (max(0.0, 1.0 - amount), 1.0 + amount)
         remedy = "give a number from 0 to 0.5, or (low, high) with -0.5 <= low <= high <= 0.5"
         bounds += _range_around_zero("ColorJitter", "hue", self.hue, 0.5, remedy)
-        return OP_COLOR_JITTER, (), tuple(bounds)
+        return _op("color_jitter", "=8f", *bounds)
 
 
 @dataclass(frozen=True)
@@ -467,8 +472,10 @@ def compile_plan(
     natives, callables, normalize = _sorted_out(size, transforms)
     out_h, out_w = _final_size(natives)
     ops = [op for op in (native._op() for native in natives) if op is not None]
-    if len(ops) > MAX_OPS:
-        raise ConfigError(f"transforms: {len(ops)} native transforms, but a plan holds {MAX_OPS}; leave some out")
+    if len(ops) > _native.MAX_OPS:
+        raise ConfigError(
+            f"transforms: {len(ops)} native transforms, but a plan holds {_native.MAX_OPS}; leave some out"
+        )
 
     scale, bias = _store_as(stored, normalize)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,15 @@ Pixels = NDArray[np.uint8]
 def _row(compiled: Compiled) -> NDArray[Any]:
     shape = (compiled.out_h, compiled.out_w, 3) if compiled.layout == "NHWC" else (3, compiled.out_h, compiled.out_w)
     return np.zeros(shape, compiled.dtype)
+
+
+FORMS = {"RandomResizedCrop": "=3i4f", "RandomAffine": "=i13f", "ColorJitter": "=8f"}
+
+
+def floats_of(transform: Any) -> tuple[float, ...]:
+    """The parameters that are no whole numbers, as the kernel gets them."""
+    values = struct.unpack(FORMS[type(transform).__name__], transform._op()[1])
+    return tuple(value for value in values if isinstance(value, float))
 
 
 def on_pixels(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,14 +16,15 @@ from PIL import Image, ImageOps
 
 from fastfeed import _native
 
-Op = tuple[int, Sequence[int], Sequence[float]]
+Op = tuple[int, bytes]
 Array = NDArray[Any]
 
-# As in csrc/image/plan.h.
-U8, F16, F32 = 0, 1, 2
-NHWC, NCHW = 0, 1
-NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS = range(5)
-STRETCH, COVER, CONTAIN = range(3)
+U8, F16, F32 = (_native.DTYPES[name] for name in ("uint8", "float16", "float32"))
+NHWC, NCHW = _native.LAYOUTS["NHWC"], _native.LAYOUTS["NCHW"]
+NEAREST, BOX, BILINEAR, BICUBIC, LANCZOS = (
+    _native.FILTERS[name] for name in ("nearest", "box", "bilinear", "bicubic", "lanczos")
+)
+STRETCH, COVER, CONTAIN = (_native.FITS[name] for name in ("stretch", "cover", "contain"))
 NOT_JPEG, CORRUPT, TRUNCATED, LIMIT, PLAN = -1, -2, -3, -4, -6
 PIL_FILTER = {
     NEAREST: Image.NEAREST,
@@ -134,28 +136,35 @@ PACKED = {
 FILES = {name: zlib.decompress(base64.b64decode(text)) for name, text in PACKED.items()}
 
 
-def resize(height: int, width: int, fit: int = STRETCH, filter: int = BILINEAR, fill: Sequence[float] = ()) -> Op:
-    return (1, (height, width, fit, filter), fill)
+def op(name: str, form: str, *values: float) -> Op:
+    return _native.OPS[name], struct.pack(form, *values)
+
+
+def resize(
+    height: int, width: int, fit: int = STRETCH, filter: int = BILINEAR, fill: Sequence[float] = (0, 0, 0)
+) -> Op:
+    return op("resize", "=4i3f", height, width, fit, filter, *fill)
 
 
 def center_crop(height: int, width: int) -> Op:
-    return (2, (height, width), ())
+    return op("center_crop", "=2i", height, width)
 
 
 def random_resized_crop(size: int, scale: tuple[float, float] = (0.08, 1.0)) -> Op:
-    return (3, (size, size, 0, BILINEAR), (*scale, 3 / 4, 4 / 3))
+    return op("random_resized_crop", "=3i4f", size, size, BILINEAR, *scale, 3 / 4, 4 / 3)
 
 
 def hflip(p: float = 1.0) -> Op:
-    return (4, (), (p,))
+    return op("horizontal_flip", "=f", p)
 
 
 def vflip(p: float = 1.0) -> Op:
-    return (5, (), (p,))
+    return op("vertical_flip", "=f", p)
 
 
 def jitter(brightness: float = 1.0, contrast: float = 1.0, saturation: float = 1.0) -> Op:
-    return (7, (), (brightness, brightness, contrast, contrast, saturation, saturation, 0.0, 0.0))
+    ranges = (value for factor in (brightness, contrast, saturation) for value in (factor, factor))
+    return op("color_jitter", "=8f", *ranges, 0.0, 0.0)
 
 
 class Kernel:

@@ -17,7 +17,6 @@ struct center_crop { /* zeros where the picture is smaller */
 
 struct random_resized_crop {
     int32_t height, width;
-    int32_t unused;
     int32_t filter;           /* ff_filter */
     float scale[2], ratio[2]; /* ranges: of the area, as a fraction of the picture's; of width / height */
 };
@@ -31,7 +30,7 @@ static int bad_center_crop(const void *parameters)
 static int bad_random_resized_crop(const void *parameters)
 {
     const struct random_resized_crop *op = parameters;
-    return ff_bad_size(op->height, op->width) || ff_bad_filter(op->filter) ||
+    return ff_bad_size(op->height, op->width) || ff_filter_name(op->filter) == NULL ||
            !(op->ratio[0] > 0.0f && op->ratio[1] >= op->ratio[0]);
 }
 

@@ -5,14 +5,25 @@ extern const ff_transform ff_resize, ff_center_crop, ff_random_resized_crop, ff_
     ff_affine, ff_color_jitter;
 
 static const ff_transform *const TRANSFORMS[] = {
-    &ff_resize,          &ff_center_crop, &ff_random_resized_crop, &ff_horizontal_flip,
-    &ff_vertical_flip,   &ff_affine,      &ff_color_jitter,
+    &ff_resize,
+    &ff_center_crop,
+    &ff_random_resized_crop,
+    &ff_horizontal_flip,
+    &ff_vertical_flip,
+    &ff_affine,
+    &ff_color_jitter,
 };
 
 const ff_transform *ff_transform_of(int32_t kind)
 {
     const int32_t count = (int32_t)(sizeof TRANSFORMS / sizeof TRANSFORMS[0]);
     return kind >= 1 && kind <= count ? TRANSFORMS[kind - 1] : NULL;
+}
+
+const char *ff_op_name(int32_t kind)
+{
+    const ff_transform *transform = ff_transform_of(kind);
+    return transform == NULL ? NULL : transform->name;
 }
 
 int ff_ops_are_bad(const ff_plan *plan)

@@ -6,6 +6,7 @@
 
 /* NULL where there is none of this kind: kinds count from 1. */
 const ff_transform *ff_transform_of(int32_t kind);
+const char *ff_op_name(int32_t kind);
 
 /* Whether the parameters of one of a plan's transforms are of the wrong size, or would do harm. */
 int ff_ops_are_bad(const ff_plan *plan);

@@ -33,15 +33,20 @@ typedef struct ff_plan {
     ff_op ops[FF_MAX_OPS];
 } ff_plan;
 
+/* The names by which Python asks for these numbers; NULL behind the last one. */
+const char *ff_dtype_name(int32_t dtype);
+const char *ff_layout_name(int32_t layout);
+const char *ff_filter_name(int32_t filter);
+const char *ff_fit_name(int32_t fit);
+
 /* Bytes of one value of a dtype. */
 size_t ff_dtype_bytes(int32_t dtype);
 
 /* Bytes of one row: out_h * out_w * 3 * size of dtype. */
 size_t ff_plan_row_bytes(const ff_plan *plan);
 
-/* Whether height x width is no size of a picture; whether a number is no ff_filter. */
+/* Whether height x width is no size of a picture. */
 int ff_bad_size(int64_t height, int64_t width);
-int ff_bad_filter(int32_t filter);
 
 /* Whether its numbers, those of its transforms aside, make no plan. */
 int ff_plan_is_bad(const ff_plan *plan);

@@ -15,7 +15,7 @@ struct resize {
 static int is_bad(const void *parameters)
 {
     const struct resize *op = parameters;
-    return ff_bad_size(op->height, op->width) || ff_bad_filter(op->filter);
+    return ff_bad_size(op->height, op->width) || ff_filter_name(op->filter) == NULL;
 }
 
 static int apply(ff_picture *p, const void *parameters, uint32_t number)
