@@ -13,14 +13,14 @@
 
 typedef struct ff_side {
     int64_t at, length;    /* the piece cut out of the source */
-    int mirror;            /* the piece is turned round */
+    int mirror;            /* the piece is read backwards */
     int resized;           /* where not, n is length and the box is all of it */
     int32_t filter;
     double begin, end;     /* the box of the piece (as mirrored) that becomes n pixels */
     int64_t n;
     int64_t first, count;  /* those of the n that are kept */
     int64_t place, canvas; /* where they lie, and in what length */
-    int flip;              /* the canvas is turned round */
+    int flip;              /* the canvas is written backwards */
 } ff_side;
 
 /* A side of length pixels, as it is. */

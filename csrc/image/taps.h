@@ -22,7 +22,6 @@ typedef struct ff_axis {
 
 typedef struct ff_tap_table {
     ff_axis axis;
-    int wide;
     ff_taps taps;
     int32_t reversed; /* taps are kept in the order of the source: pixel i of the result is taps' count - 1 - i */
     int64_t low, high; /* source pixels low..high-1 are used */

@@ -55,7 +55,7 @@ static inline void ff_refill_slowly(ff_bits *r)
             byte = 0xff;
             r->next += 2;
         } else {
-            r->padding += 8; /* a marker, or the end: zeros, and whoever uses them up has read too far */
+            r->padding += 8; /* a marker, or the end: zeros; a reader that uses them up has read too far */
         }
         r->bits |= byte << (56 - r->have);
         r->have += 8;

@@ -13,7 +13,7 @@
 #include "simd/copy.h"
 
 /* Rows whose beginning is asked of the caches ahead of the one being copied: a row of a large table misses them all,
- * and so many misses in flight hide each other.  Longer rows than this keep the prefetcher of the processor busy. */
+ * and many misses in flight hide each other.  Longer rows than this keep the prefetcher of the processor busy. */
 #define AHEAD 12
 #define AHEAD_BYTES 512
 
