@@ -1,4 +1,4 @@
-/* step: why a loop, or the work on a sample, returns to its caller.  Where a code may come back as well, it is negative. */
+/* step: why a loop, or the work on a sample, returns to its caller.  Codes may come back as well: they are negative. */
 #ifndef FF_STEP_H
 #define FF_STEP_H
 

@@ -14,12 +14,12 @@
 #include "random/philox.h"
 
 struct affine {
-    int32_t filter;                 /* FF_NEAREST or FF_BILINEAR */
-    float degrees[2];               /* ranges, here and below */
-    float translate[2];             /* largest shift, as fractions of width and height */
+    int32_t filter;     /* FF_NEAREST or FF_BILINEAR */
+    float degrees[2];   /* a range, as are scale and the shears */
+    float translate[2]; /* largest shifts, as fractions of width and height */
     float scale[2];
-    float shear_x[2], shear_y[2];   /* degrees */
-    float fill[3];                  /* outside the picture, 0..255 */
+    float shear_x[2], shear_y[2]; /* degrees */
+    float fill[3];                /* outside the picture, 0..255 */
 };
 
 #define DEGREE 0.017453292519943295 /* pi / 180 */
@@ -37,7 +37,8 @@ static double between(const ff_key *key, uint32_t op_number, uint32_t draw, cons
 /* Draw one map for an image of width x height: m takes output pixel (x, y) to the input,
  * x_in = m[0] x + m[1] y + m[2], y_in = m[3] x + m[4] y + m[5], in pixel indices (centres at whole numbers).
  * Draw 0 is the angle, 1 and 2 the shifts, 3 the zoom, 4 and 5 the shears. */
-static void draw(const struct affine *op, const ff_key *key, uint32_t op_number, int64_t width, int64_t height, double m[6])
+static void draw(const struct affine *op, const ff_key *key, uint32_t op_number, int64_t width, int64_t height,
+                 double m[6])
 {
     const double angle = DEGREE * between(key, op_number, 0, op->degrees);
     const double dx = (double)op->translate[0] * (double)width, dy = (double)op->translate[1] * (double)height;
@@ -71,7 +72,8 @@ typedef struct source {
 
 static const uint8_t *at(const source *s, int64_t x, int64_t y)
 {
-    return x >= 0 && x < s->width && y >= 0 && y < s->image.height ? s->image.pixels + y * s->image.stride + x * 3 : s->fill;
+    const int in = x >= 0 && x < s->width && y >= 0 && y < s->image.height;
+    return in ? s->image.pixels + y * s->image.stride + x * 3 : s->fill;
 }
 
 /* One pixel wherever it lies. */

@@ -82,7 +82,8 @@ static void compose(float m[12], const jitter *j, int adjustment, const double m
 
 /* Draw one jitter for an image whose channel means are mean (0..255).  Returns 1 and fills m, row-major 3x4, with
  * out[r] = m[4r] R + m[4r+1] G + m[4r+2] B + m[4r+3] where the drawn jitter is linear; 0 where it turns the hue. */
-static int matrix_of(const struct color_jitter *op, const ff_key *key, uint32_t op_number, const double mean[3], float m[12])
+static int matrix_of(const struct color_jitter *op, const ff_key *key, uint32_t op_number, const double mean[3],
+                     float m[12])
 {
     jitter j;
     draw(op, key, op_number, &j);
@@ -162,7 +163,8 @@ static int apply(ff_picture *p, const void *parameters, uint32_t number)
     int code = ff_picture_materialise(p);
     if (code != FF_OK)
         return code;
-    if (p->rgb != p->im->pixels[0].memory && p->rgb != p->im->pixels[1].memory) { /* the caller's own: not ours to change */
+    const ff_buffer *ours = p->im->pixels;
+    if (p->rgb != ours[0].memory && p->rgb != ours[1].memory) { /* the caller's own: not ours to change */
         uint8_t *pixels = ff_picture_other(p, p->width, p->height);
         if (pixels == NULL)
             return ff_fail(p->err, FF_E_MEMORY, "no memory for a jitter");

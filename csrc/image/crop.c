@@ -78,7 +78,8 @@ static int random_resized_crop(ff_picture *p, const void *parameters, uint32_t n
     int64_t crop_w = 0, crop_h = 0, left = 0, top = 0;
     int found = 0;
     for (uint32_t a = 0; a < CROP_ATTEMPTS && !found; a++) {
-        const double target = area * between((double)op->scale[0], (double)op->scale[1], ff_uniform(p->key, number, 4 * a));
+        const double share = between((double)op->scale[0], (double)op->scale[1], ff_uniform(p->key, number, 4 * a));
+        const double target = area * share;
         const double ratio = exp(between(log(ratio_low), log(ratio_high), ff_uniform(p->key, number, 4 * a + 1)));
         const double draft_w = rint(sqrt(target * ratio)), draft_h = rint(sqrt(target / ratio));
         if (draft_w >= 1.0 && draft_w <= (double)width && draft_h >= 1.0 && draft_h <= (double)height) {

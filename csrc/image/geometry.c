@@ -8,7 +8,9 @@
 
 ff_side ff_side_whole(int64_t length)
 {
-    return (ff_side){.length = length, .filter = FF_NEAREST, .end = (double)length, .n = length, .count = length, .canvas = length};
+    return (ff_side){
+        .length = length, .filter = FF_NEAREST, .end = (double)length, .n = length, .count = length, .canvas = length,
+    };
 }
 
 int ff_side_padded(const ff_side *s)

@@ -1,6 +1,6 @@
 /* geometry: one side of the picture, as what has been done to the source so far; arithmetic only.
  *
- *   source --cut--> piece --mirror--> mirrored --resize--> n pixels --window--> kept ones --place--> canvas --flip--> side
+ *   source --cut--> piece --mirror--> mirrored --resize--> n pixels --window--> kept --place--> canvas --flip--> side
  *
  * A transform edits the two sides of a picture, and one pass then does all of it.
  */

@@ -129,8 +129,8 @@ uint8_t *ff_picture_other(ff_picture *p, int64_t width, int64_t height)
 
 int ff_picture_materialise(ff_picture *p)
 {
-    if (!p->encoded && ff_side_untouched(&p->x) && ff_side_untouched(&p->y) && !p->x.mirror && !p->y.mirror && !p->transposed &&
-        p->x.length == p->width && p->y.length == p->height)
+    const int untouched = ff_side_untouched(&p->x) && ff_side_untouched(&p->y) && !p->x.mirror && !p->y.mirror;
+    if (!p->encoded && untouched && !p->transposed && p->x.length == p->width && p->y.length == p->height)
         return FF_OK;
     const int64_t width = p->x.canvas, height = p->y.canvas;
     uint8_t *pixels = ff_picture_other(p, width, height);

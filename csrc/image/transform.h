@@ -1,10 +1,10 @@
-/* transform: what every transform is to the kernel: a name, the size of its parameters, and what it does to a picture. */
+/* transform: what a transform is to the kernel: a name, the size of its parameters, and what it does to a picture. */
 #ifndef FF_TRANSFORM_H
 #define FF_TRANSFORM_H
 
 #include "image/picture.h"
 
-/* Random numbers: transform number k of the plan draws ff_uniform(p->key, k, draw), and says in its file which draw is for
+/* Random numbers: transform number k of the plan draws ff_uniform(p->key, k, draw).  Its file says which draw is for
  * what. */
 typedef struct ff_transform {
     const char *name;

@@ -21,8 +21,8 @@ typedef _Atomic uint64_t ff_counter;
 /* ---- cells ---- */
 
 /* Look at a cell that another process may change.  Sequentially consistent, for two reasons.  It acquires: READY brings
- * the rows, OPEN the descriptor and the index column.  And it cannot pass the store to a flag before it: a process that sets
- * asleep or waiting and then looks here either finds the change, or is seen by the process that made it. */
+ * the rows, OPEN the descriptor and the index column.  And it cannot pass the store to a flag before it: a process that
+ * sets asleep or waiting and then looks here either finds the change, or is seen by the process that made it. */
 static inline uint64_t ff_cell_look(const ff_cell *cell)
 {
     return atomic_load(cell);

@@ -284,7 +284,8 @@ AVX2 int64_t ff_avx2_blend(const ff_blend_source *s, uint8_t *to, int64_t n, int
     const __m256i step_x = _mm256_set1_epi64x(8 * dx), step_y = _mm256_set1_epi64x(8 * dy);
     const __m256i stride = _mm256_set1_epi32((int)s->stride), three = _mm256_set1_epi32(3);
     const __m256i low8 = _mm256_set1_epi32(255), one = _mm256_set1_epi32(FF_BLEND_ONE);
-    const __m256i half = _mm256_set1_epi32(1 << (FF_BLEND_WEIGHT - FF_BLEND_TOP - 1)), half2 = _mm256_set1_epi32(1 << (FF_BLEND_WEIGHT + FF_BLEND_TOP - 1));
+    const __m256i half = _mm256_set1_epi32(1 << (FF_BLEND_DROP_1 - 1));
+    const __m256i half2 = _mm256_set1_epi32(1 << (FF_BLEND_DROP_2 - 1));
     const __m256i pack = _mm256_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8,
                                           9, 10, 12, 13, 14, -1, -1, -1, -1);
     const int *left = (const int *)(const void *)s->pixels; /* R G B of a pixel and R of the next */
@@ -311,11 +312,11 @@ AVX2 int64_t ff_avx2_blend(const ff_blend_source *s, uint8_t *to, int64_t n, int
         const __m256i qr = _mm256_and_si256(_mm256_srli_epi32(q1, shift + 8), low8);                                   \
         const __m256i p = _mm256_madd_epi16(_mm256_or_si256(pl, _mm256_slli_epi32(pr, 16)), wx);                       \
         const __m256i q = _mm256_madd_epi16(_mm256_or_si256(ql, _mm256_slli_epi32(qr, 16)), wx);                       \
-        const __m256i ps = _mm256_srli_epi32(_mm256_add_epi32(p, half), FF_BLEND_WEIGHT - FF_BLEND_TOP);                                 \
-        const __m256i qs = _mm256_srli_epi32(_mm256_add_epi32(q, half), FF_BLEND_WEIGHT - FF_BLEND_TOP);                                 \
+        const __m256i ps = _mm256_srli_epi32(_mm256_add_epi32(p, half), FF_BLEND_DROP_1);                              \
+        const __m256i qs = _mm256_srli_epi32(_mm256_add_epi32(q, half), FF_BLEND_DROP_1);                              \
         const __m256i v = _mm256_madd_epi16(_mm256_or_si256(ps, _mm256_slli_epi32(qs, 16)), wy);                       \
-        rgb = _mm256_or_si256(rgb, _mm256_slli_epi32(_mm256_srli_epi32(_mm256_add_epi32(v, half2), FF_BLEND_WEIGHT + FF_BLEND_TOP),      \
-                                                     shift));                                                          \
+        const __m256i whole = _mm256_srli_epi32(_mm256_add_epi32(v, half2), FF_BLEND_DROP_2);                          \
+        rgb = _mm256_or_si256(rgb, _mm256_slli_epi32(whole, shift));                                                   \
     } while (0)
         CHANNEL(0);
         CHANNEL(8);

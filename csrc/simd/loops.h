@@ -44,7 +44,9 @@ typedef struct ff_taps {
 #define FF_BLEND_FRACTION 32
 #define FF_BLEND_WEIGHT 11
 #define FF_BLEND_ONE (1 << FF_BLEND_WEIGHT)
-#define FF_BLEND_TOP 7 /* fraction bits that a value keeps between the two blends */
+#define FF_BLEND_TOP 7                                   /* fraction bits that a value keeps between the two blends, */
+#define FF_BLEND_DROP_1 (FF_BLEND_WEIGHT - FF_BLEND_TOP) /* and how many each of the two drops */
+#define FF_BLEND_DROP_2 (FF_BLEND_WEIGHT + FF_BLEND_TOP)
 
 typedef struct ff_blend_source {
     const uint8_t *pixels;
@@ -53,10 +55,10 @@ typedef struct ff_blend_source {
 
 static inline uint8_t ff_blend(uint32_t p00, uint32_t p01, uint32_t p10, uint32_t p11, uint32_t fx, uint32_t fy)
 {
-    const uint32_t half = 1u << (FF_BLEND_WEIGHT - FF_BLEND_TOP - 1);
-    const uint32_t top = (p00 * (FF_BLEND_ONE - fx) + p01 * fx + half) >> (FF_BLEND_WEIGHT - FF_BLEND_TOP);
-    const uint32_t bottom = (p10 * (FF_BLEND_ONE - fx) + p11 * fx + half) >> (FF_BLEND_WEIGHT - FF_BLEND_TOP);
-    return (uint8_t)((top * (FF_BLEND_ONE - fy) + bottom * fy + (1u << (FF_BLEND_WEIGHT + FF_BLEND_TOP - 1))) >> (FF_BLEND_WEIGHT + FF_BLEND_TOP));
+    const uint32_t half = 1u << (FF_BLEND_DROP_1 - 1);
+    const uint32_t top = (p00 * (FF_BLEND_ONE - fx) + p01 * fx + half) >> FF_BLEND_DROP_1;
+    const uint32_t bottom = (p10 * (FF_BLEND_ONE - fx) + p11 * fx + half) >> FF_BLEND_DROP_1;
+    return (uint8_t)((top * (FF_BLEND_ONE - fy) + bottom * fy + (1u << (FF_BLEND_DROP_2 - 1))) >> FF_BLEND_DROP_2);
 }
 
 static inline uint32_t ff_blend_weight(int64_t fixed)
@@ -93,8 +95,8 @@ typedef struct ff_loops {
     /* Interleaved RGB to three planes; size is 1, 2 or 4 bytes a value. */
     void (*planes)(void *const dst[3], const void *src, int64_t n, int size);
 
-    /* Pixels (x + i dx, y + i dy), i < n, of an image, blended; all of them inside.  Returns how many it has done, from the
-     * first on: it may leave some at the end. */
+    /* Pixels (x + i dx, y + i dy), i < n, of an image, blended; all of them inside.  Returns how many it has done: it may
+     * leave some at the end. */
     int64_t (*blend)(const ff_blend_source *s, uint8_t *dst, int64_t n, int64_t x, int64_t y, int64_t dx, int64_t dy);
 
     /* n pixels of 8 bits: add up each channel; the matrix of `matrix`, rounded half up and clipped, in place; turn the

@@ -152,7 +152,8 @@ static void planes(void *const dst[3], const void *src, int64_t n, int size)
 int64_t ff_plain_blend(const ff_blend_source *s, uint8_t *to, int64_t n, int64_t x, int64_t y, int64_t dx, int64_t dy)
 {
     for (int64_t i = 0; i < n; i++, to += 3, x += dx, y += dy) {
-        const uint8_t *p = s->pixels + (y >> FF_BLEND_FRACTION) * s->stride + (x >> FF_BLEND_FRACTION) * 3, *q = p + s->stride;
+        const uint8_t *p = s->pixels + (y >> FF_BLEND_FRACTION) * s->stride + (x >> FF_BLEND_FRACTION) * 3;
+        const uint8_t *q = p + s->stride;
         for (int c = 0; c < 3; c++)
             to[c] = ff_blend(p[c], p[c + 3], q[c], q[c + 3], ff_blend_weight(x), ff_blend_weight(y));
     }
