@@ -12,7 +12,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 PYTEST := $(PY) -P -m pytest $(ARGS)
-SOURCES := $(wildcard csrc/*.c)
+SOURCES := $(wildcard csrc/*/*.c)
 WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Werror
 
 setup build compile:

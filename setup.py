@@ -1,4 +1,4 @@
-"""Build fastfeed._native: the Cython wall and every file of csrc/ in one extension.
+"""Build fastfeed._native: the Cython wall and every room of csrc/ in one extension.
 
 FASTFEED_BUILD=debug|asan|killpoints builds a variant for work on fastfeed itself; the Makefile has a target for each.
 """
@@ -52,9 +52,9 @@ if "LIBJPEG_TURBO_VERSION" in run(*compiler, *jpeg_flags, "-E", "-xc", "-", stdi
 
 native = Extension(
     "fastfeed._native",
-    ["fastfeed/_native.pyx", *sorted(glob("csrc/*.c"))],
+    ["fastfeed/_native.pyx", *sorted(glob("csrc/*/*.c"))],
     include_dirs=["csrc"],
-    depends=glob("csrc/*.h"),
+    depends=glob("csrc/*/*.h"),
     # Nothing is contracted into fused multiply-adds: every SIMD variant must round alike.
     extra_compile_args=[
         *("-std=c11", "-ffp-contract=off", "-fvisibility=hidden", "-fstack-protector-strong"),

@@ -18,68 +18,108 @@ cdef extern from "sys/mman.h" nogil:
     int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTDUMP
     void *MAP_FAILED
 
-cdef extern from "image.h" nogil:
-    enum: FF_MAX_OPS, FF_ERR_LEN, FF_E_CORRUPT, FF_E_POISON, FF_E_PYTHON
+cdef extern from "base/codes.h" nogil:
+    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_POISON, FF_E_PYTHON
+
+cdef extern from "base/key.h" nogil:
+    ctypedef struct ff_key:
+        uint64_t seed, epoch, index
+
+cdef extern from "base/clock.h" nogil:
+    uint64_t ff_now_ns()
+
+cdef extern from "base/step.h" nogil:
+    enum: FF_STEP_DONE, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_STOP, FF_STEP_LOST
+
+cdef extern from "random/philox.h" nogil:
+    double ff_uniform(const ff_key *key, uint32_t op, uint32_t draw)
+
+cdef extern from "random/permute.h" nogil:
+    uint64_t ff_permute(uint64_t n, uint64_t seed, uint64_t epoch, uint64_t position)
+
+cdef extern from "simd/copy.h" nogil:
+    void ff_copy(void *to, const void *from_, size_t size, size_t whole)
+
+cdef extern from "simd/cpu.h" nogil:
+    const char *ff_simd_name()
+    const char *ff_simd_variant(int position)
+    int ff_simd_select(const char *name)
+    const char *ff_simd_refused()
+
+cdef extern from "source/table.h" nogil:
+    enum: FF_TABLE_PATHS, FF_TABLE_BYTES
+    ctypedef struct ff_table:
+        uint64_t count
+    int ff_table_attach(ff_table *table, const void *base, uint64_t total)
+
+cdef extern from "source/read.h" nogil:
+    ctypedef struct ff_reader:
+        const uint8_t *data
+        size_t size
+        uint64_t read_ns
+
+cdef extern from "jpeg/header.h" nogil:
+    int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
+
+cdef extern from "jpeg/floor.h" nogil:
+    int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
+    const char *ff_jpeg_version()
+
+cdef extern from "image/plan.h" nogil:
+    enum: FF_MAX_OPS, FF_OP_BYTES
     ctypedef struct ff_op:
-        int32_t kind
-        int32_t i[7]
-        float f[16]
+        int32_t kind, size
+        uint8_t parameters[FF_OP_BYTES]
     ctypedef struct ff_plan:
         int32_t n_ops, out_h, out_w, dtype, layout, exact, orient, max_scans
         int64_t max_pixels, max_bytes
         float scale[3]
         float bias[3]
         ff_op ops[FF_MAX_OPS]
-    ctypedef struct ff_key:
-        uint64_t seed, epoch, index
+    size_t ff_plan_row_bytes(const ff_plan *plan)
+    const char *ff_dtype_name(int32_t dtype) noexcept
+    const char *ff_layout_name(int32_t layout) noexcept
+    const char *ff_filter_name(int32_t filter) noexcept
+    const char *ff_fit_name(int32_t fit) noexcept
+
+cdef extern from "image/ops.h" nogil:
+    ctypedef struct ff_transform:
+        size_t size
+    const ff_transform *ff_transform_of(int32_t kind)
+    const char *ff_op_name(int32_t kind) noexcept
+
+cdef extern from "image/picture.h" nogil:
     ctypedef struct ff_image:
         pass
     ff_image *ff_image_new()
     void ff_image_free(ff_image *image)
-    size_t ff_plan_row_bytes(const ff_plan *plan)
+
+cdef extern from "image/image.h" nogil:
     int ff_image_encoded(ff_image *image, const ff_plan *plan, const uint8_t *data, size_t size, const ff_key *key,
                          void *row, char *err)
     int ff_image_pixels(ff_image *image, const ff_plan *plan, const uint8_t *rgb, int64_t width, int64_t height,
                         int64_t stride, const ff_key *key, void *row, char *err)
 
-cdef extern from "rng.h" nogil:
-    double ff_uniform(const ff_key *key, uint32_t op, uint32_t draw)
+cdef extern from "image/sample.h" nogil:
+    ctypedef struct ff_sample:
+        ff_plan plan
+        int has_calls
+        ff_reader reader
+        uint8_t *pixels
+        char err[FF_ERR_LEN]
+    int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
+                       uint64_t seed)
+    void ff_sample_free(ff_sample *sample)
+    int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
+    int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
+    int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 
-cdef extern from "permute.h" nogil:
-    uint64_t ff_permute(uint64_t n, uint64_t seed, uint64_t epoch, uint64_t position)
-
-cdef extern from "copy.h" nogil:
-    void ff_copy(void *to, const void *from_, size_t size, size_t whole)
-
-cdef extern from "cpu.h" nogil:
-    const char *ff_simd_name()
-    int ff_simd_select(const char *name)
-    const char *ff_simd_refused()
-
-cdef extern from "jpeg.h" nogil:
-    int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
-    int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
-    const char *ff_jpeg_version()
-
-cdef extern from "ring.h" nogil:
-    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL, FF_WRITING
-    uint64_t FF_NO_SAMPLE
-    unsigned FF_CELL_STATE(uint64_t word)
-    unsigned FF_CELL_OWNER(uint64_t word)
+cdef extern from "ring/ring.h" nogil:
+    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
     ctypedef struct ff_ring_shape:
         uint32_t slots, rows, rows_per_cell, workers
         uint64_t row_bytes
-    ctypedef struct ff_worker_entry:
-        uint32_t asleep, attached
-        uint64_t sample, started_ns, samples, bytes, read_ns, work_ns, idle_ns
-    ctypedef struct ff_ring_header:
-        uint32_t waiting, stop
-        uint64_t kill_hits
     ctypedef struct ff_ring:
-        uint8_t *base
-        ff_ring_header *header
-        ff_worker_entry *table
-        uint64_t *cells
         uint32_t slots, cells_per_slot, rows, workers
         uint64_t row_bytes, slot_stride, slots_at
     uint64_t ff_ring_size(const ff_ring_shape *shape)
@@ -96,74 +136,52 @@ cdef extern from "ring.h" nogil:
     uint32_t ff_ring_sleepers(const ff_ring *ring)
     int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows,
                       const uint16_t *generations, unsigned *suspect)
-    uint32_t ff_ring_lease(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
+    uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
     void ff_ring_release(ff_ring *ring, uint32_t slot)
     uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
     uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
                             const uint16_t *addressees)
+    int ff_ring_sleeper(const ff_ring *ring, int worker)
+    void ff_ring_rouse(ff_ring *ring, unsigned worker)
+    void ff_ring_set_waiting(ff_ring *ring, uint32_t waiting)
+    void ff_ring_set_stop(ff_ring *ring)
+    bint ff_ring_writes(const ff_ring *ring, unsigned owner, uint32_t slot)
+    bint ff_ring_attached(const ff_ring *ring, unsigned worker)
+    bint ff_ring_sample_of(const ff_ring *ring, unsigned worker, uint32_t *sequence, uint32_t *row, uint64_t *started_ns)
+    void ff_ring_forget(ff_ring *ring, unsigned worker)
+    ctypedef struct ff_ring_totals:
+        uint64_t samples, bytes, read_ns, work_ns, idle_ns
+    ff_ring_totals ff_ring_total(const ff_ring *ring)
+    uint64_t ff_ring_kill_hits(const ff_ring *ring)
 
-cdef extern from *:
-    """
-    #include <stdatomic.h>
-    #include "ring.h"
-    static inline uint32_t ff_load32(const void *at) { return atomic_load((const _Atomic uint32_t *)at); }
-    static inline void ff_store32(void *at, uint32_t value) { atomic_store((_Atomic uint32_t *)at, value); }
-    static inline uint64_t ff_load64(const void *at) { return atomic_load((const _Atomic uint64_t *)at); }
-    static inline void ff_store64(void *at, uint64_t value) { atomic_store((_Atomic uint64_t *)at, value); }
-    """
-    uint32_t ff_load32(const void *at) nogil
-    void ff_store32(void *at, uint32_t value) nogil
-    uint64_t ff_load64(const void *at) nogil
-    void ff_store64(void *at, uint64_t value) nogil
-
-cdef extern from "sample.h" nogil:
-    enum: FF_NEED_DECODE, FF_NEED_CALL
-    ctypedef struct ff_table:
-        uint64_t count
-    ctypedef struct ff_sample:
-        ff_plan plan
-        const uint8_t *data
-        size_t size
-        uint8_t *pixels
-        uint64_t read_ns, bytes
-        int has_calls
-        char err[FF_ERR_LEN]
-    uint64_t ff_now_ns()
-    int ff_table_attach(ff_table *table, const void *base, uint64_t total)
-    int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *store, const ff_table *table,
-                       uint64_t seed)
-    void ff_sample_free(ff_sample *sample)
-    int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
-    int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
-    int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
-
-cdef extern from "worker.h" nogil:
-    enum: FF_STEP_STOP, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_LOST
+cdef extern from "ring/loop.h" nogil:
     ctypedef struct ff_claim:
         uint32_t slot
-    ctypedef struct ff_worker:
-        ff_claim claim
+    ctypedef struct ff_loop:
         ff_ring ring
-        ff_sample sample
-        uint32_t row
+        ff_claim claim
         unsigned number
         int work_fd, ready_fd
         uint64_t patience_ns
-    int ff_worker_settle(int consumer_pidfd, unsigned number, int last_fd)
-    void ff_worker_keep_heap()
-    int ff_worker_acquire(ff_worker *worker)
-    int ff_worker_reply(ff_worker *worker, uint64_t used, int code)
-    void ff_worker_count(ff_worker *worker, uint64_t samples, uint64_t work_ns)
-    void ff_worker_note(ff_worker *worker, uint32_t row)
-    int ff_worker_run(ff_worker *worker)
-    int ff_worker_finish(ff_worker *worker, int code)
+    void ff_loop_attach(ff_loop *loop)
+    int ff_loop_acquire(ff_loop *loop)
+    void ff_loop_note(ff_loop *loop, uint32_t row)
+    void ff_loop_count(ff_loop *loop, uint64_t samples, uint64_t work_ns)
+    int ff_loop_reply(ff_loop *loop, uint64_t used, int code)
 
-# Replies up to this size are copied out of the slot, which costs less than a lease.
-cdef uint64_t SMALL = 65536
-# Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
-cdef uint64_t ROOMY = 4194304
+cdef extern from "ring/process.h" nogil:
+    int ff_process_settle(int consumer_pidfd, unsigned number, int last_fd)
+    void ff_process_keep_heap()
 
-cdef extern from "gather.h" nogil:
+cdef extern from "image/worker.h" nogil:
+    ctypedef struct ff_image_worker:
+        ff_loop *loop
+        ff_sample *sample
+        uint32_t row
+    int ff_image_worker_run(ff_image_worker *worker)
+    int ff_image_worker_finish(ff_image_worker *worker, int code)
+
+cdef extern from "table/gather.h" nogil:
     ctypedef struct ff_column:
         uint8_t *base
         int64_t offset, stride
@@ -176,13 +194,21 @@ cdef extern from "gather.h" nogil:
         uint32_t count
     int ff_gather_rows(const ff_gather *gather, const int64_t *index, uint32_t rows, uint8_t *slot, uint32_t first,
                        uint64_t whole)
-    int ff_gather_run(ff_worker *worker, const ff_gather *gather)
 
-NEED_DECODE = FF_NEED_DECODE
-NEED_CALL = FF_NEED_CALL
-STEP_STOP = FF_STEP_STOP
+cdef extern from "table/worker.h" nogil:
+    int ff_gather_run(ff_loop *loop, const ff_gather *gather)
+
+# Replies up to this size are copied out of the slot, which costs less than a lease.
+cdef uint64_t SMALL = 65536
+# Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
+cdef uint64_t ROOMY = 4194304
+
+TABLE_PATHS = FF_TABLE_PATHS
+TABLE_BYTES = FF_TABLE_BYTES
+STEP_DONE = FF_STEP_DONE
 STEP_DECODE = FF_STEP_DECODE
 STEP_CALL = FF_STEP_CALL
+STEP_STOP = FF_STEP_STOP
 WAIT_NOT = FF_WAIT_NOT
 WAIT_BATCH = FF_WAIT_BATCH
 WAIT_CELL = FF_WAIT_CELL
@@ -191,6 +217,26 @@ E_POISON = FF_E_POISON
 E_PYTHON = FF_E_PYTHON
 MAX_WORKERS = FF_MAX_WORKERS
 MAX_OPS = FF_MAX_OPS
+
+
+ctypedef const char *name_of(int32_t number) noexcept nogil
+
+
+cdef dict numbers(name_of *name, int32_t first):
+    """The numbers of a table of the kernel, by name."""
+    cdef dict found = {}
+    cdef int32_t number = first
+    while name(number) != NULL:
+        found[name(number).decode()] = number
+        number += 1
+    return found
+
+
+DTYPES = numbers(ff_dtype_name, 0)
+LAYOUTS = numbers(ff_layout_name, 0)
+FILTERS = numbers(ff_filter_name, 0)
+FITS = numbers(ff_fit_name, 0)
+OPS = numbers(ff_op_name, 1)
 
 
 class KernelError(Exception):
@@ -214,9 +260,11 @@ cdef const ff_plan *plan_of(bytes plan) except NULL:
 
 def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint orient, int max_scans,
               int64_t max_pixels, int64_t max_bytes, scale, bias):
-    """The bytes of one ff_plan; ops is a sequence of (kind, ints, floats)."""
+    """The bytes of one ff_plan; ops is a sequence of (kind, parameters as its C struct has them)."""
     cdef ff_plan plan
-    cdef int j, k
+    cdef const ff_transform *transform
+    cdef bytes packed
+    cdef int k
     memset(&plan, 0, sizeof(plan))
     if len(ops) > FF_MAX_OPS:
         raise ValueError("too many ops")
@@ -226,14 +274,12 @@ def pack_plan(ops, int out_h, int out_w, int dtype, int layout, bint exact, bint
     plan.max_pixels, plan.max_bytes = max_pixels, max_bytes
     for k in range(3):
         plan.scale[k], plan.bias[k] = scale[k], bias[k]
-    for k, (kind, ints, floats) in enumerate(ops):
-        if len(ints) > 7 or len(floats) > 16:
-            raise ValueError("too many parameters")
-        plan.ops[k].kind = kind
-        for j, value in enumerate(ints):
-            plan.ops[k].i[j] = value
-        for j, value in enumerate(floats):
-            plan.ops[k].f[j] = value
+    for k, (kind, parameters) in enumerate(ops):
+        transform, packed = ff_transform_of(kind), parameters
+        if transform == NULL or <size_t>len(packed) != transform.size:
+            raise ValueError(f"{len(packed)} bytes are not the parameters of a transform of kind {kind}")
+        plan.ops[k].kind, plan.ops[k].size = kind, len(packed)
+        memcpy(plan.ops[k].parameters, PyBytes_AS_STRING(packed), len(packed))
     return PyBytes_FromStringAndSize(<char *>&plan, sizeof(plan))
 
 
@@ -258,6 +304,14 @@ def permute_fill(int64_t[::1] out, uint64_t n, uint64_t seed, uint64_t epoch, ui
 def simd_name():
     """Name of the SIMD variant in use."""
     return ff_simd_name().decode()
+
+
+def simd_variants():
+    """Names of the SIMD variants that this machine can run, best first."""
+    names = []
+    while ff_simd_variant(len(names)) != NULL:
+        names.append(ff_simd_variant(len(names)).decode())
+    return names
 
 
 def simd_select(str name):
@@ -549,16 +603,13 @@ cdef class Ring:
 
         Both in one call: with an interrupt in between nobody would post to it again.
         """
-        cdef int w, fd
+        cdef int asleep = ff_ring_sleeper(&self.ring, worker), fd
         cdef uint64_t one = 1
-        for w in range(<int>self.ring.workers):
-            if (worker < 0 or w == worker) and ff_load32(&self.ring.table[w].asleep):
-                fd = wake_fds[w]
-                # The flag first: once it has the token, the worker may go to sleep again.
-                ff_store32(&self.ring.table[w].asleep, 0)
-                while write(fd, &one, sizeof(one)) < 0 and errno == EINTR:
-                    pass
-                return
+        if asleep >= 0:
+            fd = wake_fds[asleep]
+            ff_ring_rouse(&self.ring, asleep)
+            while write(fd, &one, sizeof(one)) < 0 and errno == EINTR:
+                pass
 
     def sleepers(self):
         return ff_ring_sleepers(&self.ring)
@@ -586,7 +637,7 @@ cdef class Ring:
     def take(self, uint32_t slot, uint32_t rows):
         """Take a complete slot from the workers: the row numbers that failed, or None."""
         self.slot_ok(slot)
-        cdef uint32_t count = ff_ring_lease(&self.ring, slot, min(rows, self.ring.rows), self.failed)
+        cdef uint32_t count = ff_ring_take(&self.ring, slot, min(rows, self.ring.rows), self.failed)
         return [self.failed[k] for k in range(count)] if count else None
 
     def is_leased(self, uint32_t slot):
@@ -608,14 +659,8 @@ cdef class Ring:
 
     def writes(self, unsigned worker, uint32_t slot):
         """Whether a cell of the slot is in this worker's hands."""
-        cdef uint32_t c
-        cdef uint64_t word
         self.slot_ok(slot)
-        for c in range(self.ring.cells_per_slot):
-            word = ff_load64(&self.ring.cells[slot * self.ring.cells_per_slot + c])
-            if FF_CELL_STATE(word) == FF_WRITING and FF_CELL_OWNER(word) == worker + 1:
-                return True
-        return False
+        return ff_ring_writes(&self.ring, worker + 1, slot)
 
     def reopen(self, unsigned worker):
         """After the worker is reaped: its cells go to the others; how many there were."""
@@ -638,246 +683,233 @@ cdef class Ring:
         cdef uint64_t room = min(<uint64_t>FF_ERR_LEN, self.ring.row_bytes)
         return (<const char *>text)[:room].split(b"\0", 1)[0].decode("utf-8", "replace")
 
-    def forget(self, unsigned worker):
-        """Reset the table entry of a worker that is no more."""
+    cdef int worker_ok(self, unsigned worker) except -1:
         if worker >= self.ring.workers:
             raise IndexError(worker)
-        ff_store32(&self.ring.table[worker].asleep, 0)
-        ff_store32(&self.ring.table[worker].attached, 0)
-        ff_store64(&self.ring.table[worker].sample, FF_NO_SAMPLE)
+        return 0
+
+    def forget(self, unsigned worker):
+        """Reset the table entry of a worker that is no more."""
+        self.worker_ok(worker)
+        ff_ring_forget(&self.ring, worker)
 
     def sample_of(self, unsigned worker):
         """(sequence, row, started_ns) of what a worker has in hand, or None."""
-        if worker >= self.ring.workers:
-            raise IndexError(worker)
-        cdef uint64_t sample = ff_load64(&self.ring.table[worker].sample)
-        if sample == FF_NO_SAMPLE:
+        cdef uint32_t sequence, row
+        cdef uint64_t started_ns
+        self.worker_ok(worker)
+        if not ff_ring_sample_of(&self.ring, worker, &sequence, &row, &started_ns):
             return None
-        return sample >> 32, sample & 0xFFFFFFFF, ff_load64(&self.ring.table[worker].started_ns)
+        return sequence, row, started_ns
 
     def is_attached(self, unsigned worker):
-        if worker >= self.ring.workers:
-            raise IndexError(worker)
-        return ff_load32(&self.ring.table[worker].attached) != 0
+        self.worker_ok(worker)
+        return ff_ring_attached(&self.ring, worker)
 
     def totals(self):
         """(samples, bytes, read_ns, work_ns, idle_ns) over all workers."""
-        cdef uint64_t samples = 0, size = 0, read_ns = 0, work_ns = 0, idle_ns = 0
-        cdef uint32_t w
-        for w in range(self.ring.workers):
-            samples += ff_load64(&self.ring.table[w].samples)
-            size += ff_load64(&self.ring.table[w].bytes)
-            read_ns += ff_load64(&self.ring.table[w].read_ns)
-            work_ns += ff_load64(&self.ring.table[w].work_ns)
-            idle_ns += ff_load64(&self.ring.table[w].idle_ns)
-        return samples, size, read_ns, work_ns, idle_ns
+        cdef ff_ring_totals all = ff_ring_total(&self.ring)
+        return all.samples, all.bytes, all.read_ns, all.work_ns, all.idle_ns
 
     def set_waiting(self, uint32_t waiting):
-        ff_store32(&self.ring.header.waiting, waiting)
+        ff_ring_set_waiting(&self.ring, waiting)
 
     def set_stop(self):
-        ff_store32(&self.ring.header.stop, 1)
+        ff_ring_set_stop(&self.ring)
 
     def kill_hits(self):
         """Passes of the kill point named by FF_KILL_AT; 0 in a normal build."""
-        return ff_load64(&self.ring.header.kill_hits)
+        return ff_ring_kill_hits(&self.ring)
 
 
-cdef class Sample:
-    """Makes single rows in this process: what a worker does, for num_workers=0."""
+cdef class Kernel:
+    """What the sample in hand is asked for, and given, by the Python that it needs."""
 
     cdef ff_sample sample
     cdef Mapping table
-    cdef object row
 
-    def __cinit__(self, bytes plan not None, bytes store, Mapping table not None, uint64_t seed):
-        start_sample(&self.sample, plan, store, table, seed)
+    cdef int begin(self, bytes plan, bytes finish_plan, Mapping table, uint64_t seed) except -1:
+        cdef ff_table view
+        if ff_table_attach(&view, table.base, table.size) != 0:
+            raise ValueError("not a source table")
+        cdef const ff_plan *after = NULL
+        if finish_plan is not None:
+            after = plan_of(finish_plan)
+        if ff_sample_init(&self.sample, plan_of(plan), after, &view, seed) != 0:
+            raise MemoryError("no memory for the image kernel")
         self.table = table
+        return 0
 
     def __dealloc__(self):
         ff_sample_free(&self.sample)
 
-    def make(self, uint64_t epoch, int64_t index, uint8_t[::1] row not None):
-        """0, NEED_DECODE or NEED_CALL; raises KernelError where the sample is bad."""
-        cdef int code
-        if <size_t>row.shape[0] < ff_plan_row_bytes(&self.sample.plan) and not self.sample.has_calls:
-            raise ValueError("row is too small")
-        self.row = row
-        with nogil:
-            code = ff_sample_make(&self.sample, epoch, index, &row[0])
-        return self.checked(code)
-
-    cdef object checked(self, int code):
-        if code < 0:
-            raise error_of(code, self.sample.err)
-        return code
+    cdef object after(self, int code):
+        """What comes after a step of the sample in hand: an FF_STEP_*."""
+        raise NotImplementedError
 
     def data(self):
-        """The encoded bytes of the sample in hand; valid until the next make."""
-        return <const uint8_t[:self.sample.size]>self.sample.data
+        """The encoded bytes of the sample in hand; valid until the next one."""
+        return <const uint8_t[:self.sample.reader.size]>self.sample.reader.data
 
     def pixels(self):
         """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
         return bytearray(<const uint8_t[:self.sample.plan.out_h * self.sample.plan.out_w * 3]>self.sample.pixels)
 
     def decoded(self, const uint8_t[::1] rgb not None, int64_t width, int64_t height):
-        return self.checked(give_decoded(&self.sample, rgb, width, height))
+        """Give the decoded pixels: STEP_CALL where the callables come next, otherwise STEP_DONE."""
+        cdef int code
+        if not fits(rgb.shape[0], width, height, width * 3):
+            raise ValueError("rgb is smaller than its size says")
+        with nogil:
+            code = ff_sample_decoded(&self.sample, &rgb[0], width, height, width * 3)
+        return self.after(code)
 
     def called(self, const uint8_t[::1] rgb not None):
-        return self.checked(give_called(&self.sample, rgb))
-
-    def read_ns(self):
-        return self.sample.read_ns
-
-
-cdef int start_sample(ff_sample *sample, bytes plan, bytes store, Mapping table, uint64_t seed) except -1:
-    cdef ff_table view
-    if ff_table_attach(&view, table.base, table.size) != 0:
-        raise ValueError("not a source table")
-    cdef const ff_plan *after = NULL
-    if store is not None:
-        after = plan_of(store)
-    if ff_sample_init(sample, plan_of(plan), after, &view, seed) != 0:
-        raise MemoryError("no memory for the image kernel")
-    return 0
+        """Give the pixels that the callables returned: STEP_DONE."""
+        cdef int code
+        cdef int64_t width = self.sample.plan.out_w, height = self.sample.plan.out_h
+        if not fits(rgb.shape[0], width, height, width * 3):
+            raise ValueError("rgb is smaller than the plan's size")
+        with nogil:
+            code = ff_sample_called(&self.sample, &rgb[0], width * 3)
+        return self.after(code)
 
 
-cdef int give_decoded(ff_sample *sample, const uint8_t[::1] rgb, int64_t width, int64_t height) except? -99:
-    cdef int code
-    if not fits(rgb.shape[0], width, height, width * 3):
-        raise ValueError("rgb is smaller than its size says")
-    with nogil:
-        code = ff_sample_decoded(sample, &rgb[0], width, height, width * 3)
-    return code
+cdef class Sample(Kernel):
+    """Makes single rows in this process: what a worker does, for num_workers=0."""
+
+    cdef object row
+
+    def __cinit__(self, bytes plan not None, bytes store, Mapping table not None, uint64_t seed):
+        self.begin(plan, store, table, seed)
+
+    def make(self, uint64_t epoch, int64_t index, uint8_t[::1] row not None):
+        """STEP_DONE, STEP_DECODE or STEP_CALL; raises KernelError where the sample is bad."""
+        cdef int code
+        if <size_t>row.shape[0] < ff_plan_row_bytes(&self.sample.plan) and not self.sample.has_calls:
+            raise ValueError("row is too small")
+        self.row = row
+        with nogil:
+            code = ff_sample_make(&self.sample, epoch, index, &row[0])
+        return self.after(code)
+
+    cdef object after(self, int code):
+        if code < 0:
+            raise error_of(code, self.sample.err)
+        return code
 
 
-cdef int give_called(ff_sample *sample, const uint8_t[::1] rgb) except? -99:
-    cdef int code
-    if not fits(rgb.shape[0], sample.plan.out_w, sample.plan.out_h, sample.plan.out_w * 3):
-        raise ValueError("rgb is smaller than the plan's size")
-    with nogil:
-        code = ff_sample_called(sample, &rgb[0], sample.plan.out_w * 3)
-    return code
+cdef object checked(int step):
+    if step == FF_STEP_LOST:
+        raise RuntimeError("the ring was damaged under this worker")
+    return step
 
 
-cdef class Worker:
+cdef class Loop:
+    """What every worker does with its ring."""
+
+    cdef ff_loop loop
+    cdef Mapping mapping
+
+    def __cinit__(self, Mapping mapping not None, unsigned number, int work_fd, int ready_fd):
+        memset(&self.loop, 0, sizeof(self.loop))
+        if ff_ring_attach(&self.loop.ring, mapping.base, mapping.size) != 0 or number >= self.loop.ring.workers:
+            raise ValueError("not a ring that this build of fastfeed laid out")
+        self.mapping = mapping
+        self.loop.number, self.loop.work_fd, self.loop.ready_fd = number, work_fd, ready_fd
+
+    def attach(self):
+        """Tell the consumer that this worker has reached its loop."""
+        ff_loop_attach(&self.loop)
+
+
+cdef class Worker(Kernel):
     """An image worker's loop over a ring; returns to Python only where a row needs it."""
 
-    cdef ff_worker worker
-    cdef Mapping mapping, table
+    cdef ff_image_worker worker
+    cdef Loop loop
 
     def __cinit__(self, Mapping mapping not None, Mapping table not None, bytes plan not None, bytes store,
                   uint64_t seed, unsigned number, int work_fd, int ready_fd):
         memset(&self.worker, 0, sizeof(self.worker))
-        if ff_ring_attach(&self.worker.ring, mapping.base, mapping.size) != 0 or number >= self.worker.ring.workers:
-            raise ValueError("not a ring that this build of fastfeed laid out")
-        start_sample(&self.worker.sample, plan, store, table, seed)
-        self.mapping, self.table = mapping, table
-        self.worker.number, self.worker.work_fd, self.worker.ready_fd = number, work_fd, ready_fd
-
-    def __dealloc__(self):
-        ff_sample_free(&self.worker.sample)
+        self.loop = Loop(mapping, number, work_fd, ready_fd)
+        self.begin(plan, store, table, seed)
+        self.worker.loop, self.worker.sample = &self.loop.loop, &self.sample
 
     def attach(self):
-        ff_store32(&self.worker.ring.table[self.worker.number].attached, 1)
+        self.loop.attach()
 
     def run(self):
         """STEP_STOP, STEP_DECODE or STEP_CALL."""
         cdef int step
         with nogil:
-            step = ff_worker_run(&self.worker)
-        if step == FF_STEP_LOST:
-            raise RuntimeError("the ring was damaged under this worker")
-        return step
+            step = ff_image_worker_run(&self.worker)
+        return checked(step)
 
-    def data(self):
-        """The encoded bytes of the row in hand."""
-        return <const uint8_t[:self.worker.sample.size]>self.worker.sample.data
-
-    def pixels(self):
-        """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
-        cdef ff_sample *sample = &self.worker.sample
-        return bytearray(<const uint8_t[:sample.plan.out_h * sample.plan.out_w * 3]>sample.pixels)
-
-    def decoded(self, const uint8_t[::1] rgb not None, int64_t width, int64_t height):
-        """STEP_CALL where the callables come next, otherwise 0."""
-        return ff_worker_finish(&self.worker, give_decoded(&self.worker.sample, rgb, width, height))
-
-    def called(self, const uint8_t[::1] rgb not None):
-        return ff_worker_finish(&self.worker, give_called(&self.worker.sample, rgb))
+    cdef object after(self, int code):
+        return ff_image_worker_finish(&self.worker, code)
 
     def fail(self, int code, bytes content not None):
-        """End the row in hand with an FF_E_* code; the row holds the content, as far as it goes."""
-        cdef uint8_t *row = ff_ring_row(&self.worker.ring, self.worker.claim.slot, self.worker.row)
-        cdef uint64_t length = min(<uint64_t>len(content), self.worker.ring.row_bytes)
-        self.worker.sample.err[0] = 0
-        cdef int step = ff_worker_finish(&self.worker, code)
-        memcpy(row, PyBytes_AS_STRING(content), length)  # last: ff_worker_finish writes the kernel's own text there
+        """Give the row in hand up, with an FF_E_* code; the row holds the content, as far as it goes."""
+        cdef ff_ring *ring = &self.loop.loop.ring
+        cdef uint8_t *row = ff_ring_row(ring, self.loop.loop.claim.slot, self.worker.row)
+        cdef uint64_t length = min(<uint64_t>len(content), ring.row_bytes)
+        self.sample.err[0] = 0
+        cdef object step = self.after(code)
+        memcpy(row, PyBytes_AS_STRING(content), length)  # last: the kernel's own text goes there first
         return step
 
 
-cdef class FunctionWorker:
+cdef class FunctionWorker(Loop):
     """A worker that runs Python, a slot at a time: the slot's payload comes in, and another goes out in its place."""
 
-    cdef ff_worker worker
-    cdef Mapping mapping
     cdef uint64_t taken_ns
 
     def __cinit__(self, Mapping mapping not None, unsigned number, int work_fd, int ready_fd):
-        memset(&self.worker, 0, sizeof(self.worker))
-        if ff_ring_attach(&self.worker.ring, mapping.base, mapping.size) != 0 or number >= self.worker.ring.workers:
-            raise ValueError("not a ring that this build of fastfeed laid out")
-        self.mapping = mapping
-        self.worker.number, self.worker.work_fd, self.worker.ready_fd = number, work_fd, ready_fd
-        self.worker.patience_ns = 50000
-
-    def attach(self):
-        ff_store32(&self.worker.ring.table[self.worker.number].attached, 1)
+        self.loop.patience_ns = 50000
 
     def take(self):
         """Claim a slot, asleep while there is none; its number, or -1 to stop."""
-        cdef int got
+        cdef int step
         with nogil:
-            got = ff_worker_acquire(&self.worker)
-        if got < 0:
-            raise RuntimeError("the ring was damaged under this worker")
-        if got:
-            self.taken_ns = ff_now_ns()
-            ff_worker_note(&self.worker, 0)
-        return <int64_t>self.worker.claim.slot if got else -1
+            step = ff_loop_acquire(&self.loop)
+        if checked(step) == FF_STEP_STOP:
+            return -1
+        self.taken_ns = ff_now_ns()
+        ff_loop_note(&self.loop, 0)
+        return self.loop.claim.slot
 
     def note(self, uint32_t item):
         """Say which item of the payload is in hand."""
-        ff_worker_note(&self.worker, item)
+        ff_loop_note(&self.loop, item)
 
     def offset(self):
         """Where the slot in hand begins in the ring's descriptor."""
-        return self.worker.ring.slots_at + self.worker.claim.slot * self.worker.ring.slot_stride
+        return self.loop.ring.slots_at + self.loop.claim.slot * self.loop.ring.slot_stride
 
     def allocated(self):
-        return ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).allocated
+        return ff_ring_descriptor(&self.loop.ring, self.loop.claim.slot).allocated
 
     def limit(self):
         """Bytes that a slot can grow to."""
-        return self.worker.ring.slot_stride
+        return self.loop.ring.slot_stride
 
     def set_allocated(self, uint64_t size):
-        ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).allocated = size
+        ff_ring_descriptor(&self.loop.ring, self.loop.claim.slot).allocated = size
 
     def payload(self, uint64_t size):
         """The first size bytes of the slot in hand, writable; they must be allocated."""
-        if size > self.worker.ring.slot_stride:
+        if size > self.loop.ring.slot_stride:
             raise ValueError(size)
-        return part_of(self.mapping, ff_ring_row(&self.worker.ring, self.worker.claim.slot, 0), size)
+        return part_of(self.mapping, ff_ring_row(&self.loop.ring, self.loop.claim.slot, 0), size)
 
     def used(self):
-        return min(ff_ring_descriptor(&self.worker.ring, self.worker.claim.slot).used, self.worker.ring.slot_stride)
+        return min(ff_ring_descriptor(&self.loop.ring, self.loop.claim.slot).used, self.loop.ring.slot_stride)
 
     def reply(self, uint64_t used, int code, uint64_t items):
         """Publish the slot in hand with a payload of used bytes; code is 0 or an FF_E_* number."""
-        ff_worker_count(&self.worker, items, ff_now_ns() - self.taken_ns)
-        if ff_worker_reply(&self.worker, used, code) != 0:
-            raise RuntimeError("the ring was damaged under this worker")
+        ff_loop_count(&self.loop, items, ff_now_ns() - self.taken_ns)
+        checked(ff_loop_reply(&self.loop, used, code))
 
 
 cdef class Gather:
@@ -948,36 +980,31 @@ cdef class Gather:
 cdef class GatherWorker:
     """A worker that picks rows."""
 
-    cdef ff_worker worker
-    cdef Mapping mapping
+    cdef Loop loop
     cdef Gather gather
 
     def __cinit__(self, Mapping mapping not None, Gather gather not None, unsigned number, int work_fd, int ready_fd):
-        memset(&self.worker, 0, sizeof(self.worker))
-        if ff_ring_attach(&self.worker.ring, mapping.base, mapping.size) != 0 or number >= self.worker.ring.workers:
-            raise ValueError("not a ring that this build of fastfeed laid out")
-        if not gather.fits(self.worker.ring.rows, self.worker.ring.slot_stride):
+        self.loop = Loop(mapping, number, work_fd, ready_fd)
+        if not gather.fits(self.loop.loop.ring.rows, self.loop.loop.ring.slot_stride):
             raise ValueError("the slots are smaller than their rows")
-        self.mapping, self.gather = mapping, gather
-        self.worker.number, self.worker.work_fd, self.worker.ready_fd = number, work_fd, ready_fd
+        self.gather = gather
 
     def run(self):
         """Fill cells until the feed stops."""
         cdef int step
-        ff_store32(&self.worker.ring.table[self.worker.number].attached, 1)
+        self.loop.attach()
         with nogil:
-            step = ff_gather_run(&self.worker, &self.gather.gather)
-        if step == FF_STEP_LOST:
-            raise RuntimeError("the ring was damaged under this worker")
+            step = ff_gather_run(&self.loop.loop, &self.gather.gather)
+        checked(step)
 
 
 def settle(int consumer_pidfd, unsigned number, int last_fd):
     """Process-wide settling in of a worker whose descriptors are 3..last_fd."""
-    cdef int code = ff_worker_settle(consumer_pidfd, number, last_fd)
+    cdef int code = ff_process_settle(consumer_pidfd, number, last_fd)
     if code != 0:
         raise OSError(-code, "cannot start the watching thread")
 
 
 def keep_heap():
     """Let what the user's code frees in this process be there for its next item."""
-    ff_worker_keep_heap()
+    ff_process_keep_heap()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from drive import encode, picture, variants
+from drive import encode, picture
 
 from fastfeed import _native
 
@@ -92,11 +92,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def each_variant() -> Iterator[list[str]]:
     """The SIMD variants that this processor has; whichever a test selects, the one before is in use after it."""
     in_use = _native.simd_name()
-    yield variants()
+    yield _native.simd_variants()
     _native.simd_select(in_use)
 
 
-@pytest.fixture(params=variants())
+@pytest.fixture(params=_native.simd_variants())
 def variant(request: pytest.FixtureRequest, each_variant: list[str]) -> str:
     """Each of them in turn, in use."""
     assert _native.simd_select(request.param)

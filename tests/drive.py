@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,6 @@ from fastfeed.image.transforms import Resize, Transform
 
 Pixels = NDArray[np.uint8]
 
-SIMD_VARIANTS = ("baseline", "avx2", "avx512", "neon")
 PIL_FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "box": Image.Resampling.BOX,
@@ -26,14 +26,6 @@ PIL_FILTERS = {
 }
 
 _KERNEL = _native.Image()  # kept from test to test: what one picture leaves behind must not show in the next
-
-
-def variants() -> list[str]:
-    """The SIMD variants that this processor has."""
-    in_use = _native.simd_name()
-    found = [name for name in SIMD_VARIANTS if _native.simd_select(name)]
-    assert _native.simd_select(in_use)
-    return found
 
 
 # ---- rows ----
@@ -80,6 +72,15 @@ def kernel(
     ops = [transform._op() for transform in transforms]
     plan = pack(ops, size, dtype, layout, (scale, bias), exact=exact, orient=orient, limits=Limits(**limits))
     return run(plan, source, size, dtype, layout, (7, 3, index))
+
+
+FORMS = {"RandomResizedCrop": "=3i4f", "RandomAffine": "=i13f", "ColorJitter": "=8f"}
+
+
+def floats_of(transform: Any) -> tuple[float, ...]:
+    """The parameters that are no whole numbers, as the kernel gets them."""
+    values = struct.unpack(FORMS[type(transform).__name__], transform._op()[1])
+    return tuple(value for value in values if isinstance(value, float))
 
 
 def on_pixels(

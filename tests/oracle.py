@@ -142,7 +142,7 @@ def affine(image: Image, matrix: NDArray[np.float64], filter: str, fill: tuple[f
 
 
 def drawn_affine(draws: Draws, height: int, width: int, floats: tuple[float, ...]) -> NDArray[np.float64]:
-    """The matrix that one RandomAffine op with these floats (csrc/image.h) draws for an image."""
+    """The matrix that one RandomAffine op with these floats draws for an image."""
     d = [float(np.float32(value)) for value in floats]
     angle = draws(0, d[0], d[1])
     shift = float(round(d[2] * width * (2 * draws(1) - 1))), float(round(d[3] * height * (2 * draws(2) - 1)))

@@ -26,7 +26,7 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
     """
 
     def finish(maker: Worker | Sample, step: int) -> None:
-        if step == _native.NEED_DECODE:
+        if step == _native.STEP_DECODE:
             from fastfeed.image.decode import DecodeError, decode
 
             try:
@@ -34,7 +34,7 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
             except DecodeError as error:
                 raise _native.KernelError(_native.E_CORRUPT, str(error)) from error
             step = maker.decoded(rgb, width, height)
-        if step == _native.NEED_CALL:
+        if step == _native.STEP_CALL:
             assert call is not None
             maker.called(call(maker.pixels()))
 

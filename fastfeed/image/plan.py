@@ -19,9 +19,7 @@ DEFAULT_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, as in Pillow
 DEFAULT_MAX_SCANS = 100  # progressive JPEGs have about 10; each scan costs a pass over the whole image
 DEFAULT_MAX_BYTES = 1 << 30
 
-MAX_OPS = 16  # FF_MAX_OPS
-DTYPES = {"uint8": 0, "float16": 1, "float32": 2}
-LAYOUTS = {"NHWC": 0, "NCHW": 1}
+DTYPES, LAYOUTS = _native.DTYPES, _native.LAYOUTS  # the kernel's numbers by name
 
 Callables = tuple[Callable[[Any], Any], ...]
 Scaling = tuple[Sequence[float], Sequence[float]]  # what a channel of 0..255 is multiplied by, and what is added
@@ -130,10 +128,10 @@ def compile_plan(
     natives, callables, normalize = _sorted_out(size, transforms)
     out_h, out_w = _final_size(natives)
     ops = [op for op in (native._op() for native in natives) if op is not None]
-    if len(ops) > MAX_OPS:
-        raise options.wrong(
-            "transforms", natives, f"pass at most {MAX_OPS} but for Normalize and callables, not {len(ops)}"
-        )
+    most = _native.MAX_OPS
+    if len(ops) > most:
+        remedy = f"pass at most {most} but for Normalize and callables, not {len(ops)}"
+        raise options.wrong("transforms", natives, remedy)
 
     def packed(ops: Sequence[Op], dtype: str, layout: str, stored_as: Scaling) -> bytes:
         return pack(ops, (out_h, out_w), dtype, layout, stored_as, exact=exact, orient=orient, limits=limits)

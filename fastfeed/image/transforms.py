@@ -1,24 +1,23 @@
 """The transforms that a user names: frozen records that check themselves.
 
-Nothing here touches pixels; ``plan.py`` lays the records out for the kernel, which does.
+Nothing here touches pixels; ``plan.py`` lays the records out for the kernel, which does.  Each packs its parameters as
+the struct in its own file of ``csrc/image`` has them.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastfeed import options
+from fastfeed import _native, options
 
-# The numbers of the enums in csrc/image.h; a test compares them.
-FILTERS = {"nearest": 0, "box": 1, "bilinear": 2, "bicubic": 3, "lanczos": 4}
-FITS = {"stretch": 0, "cover": 1, "contain": 2}
-OP_RESIZE, OP_CENTER_CROP, OP_RANDOM_RESIZED_CROP, OP_HFLIP, OP_VFLIP, OP_AFFINE, OP_COLOR_JITTER = range(1, 8)
+FILTERS, FITS = _native.FILTERS, _native.FITS  # the kernel's numbers by name
 
 Size = int | Sequence[int]
 Fill = float | Sequence[float]
-Op = tuple[int, tuple[int, ...], tuple[float, ...]]
+Op = tuple[int, bytes]  # a kind, and its parameters as the struct of csrc/image has them
 
 _ABOVE_ZERO = math.ulp(0.0)  # the smallest number that is
 _UPRIGHT = math.nextafter(90.0, 0.0)  # degrees of shear: at 90, nothing but a line is left
@@ -31,8 +30,15 @@ class Transform:
         self._op()
 
     def _op(self) -> Op | None:
-        """Return (kind, ints, floats) for the kernel, or None where the plan itself holds the work."""
+        """Return what the kernel gets, or None where the plan itself holds the work."""
         raise NotImplementedError
+
+    def _packed(self, kind: str, form: str, *parameters: float) -> Op:
+        """Return parameters packed for the kernel; `form` is that of the C struct, as `struct` has it."""
+        try:
+            return _native.OPS[kind], struct.pack(form, *parameters)
+        except OverflowError:
+            raise options.wrong(type(self).__name__, parameters, "pass numbers below 1e38") from None
 
     def _output_size(self) -> tuple[int, int] | None:
         """Return (height, width) where every image leaves with that size."""
@@ -71,12 +77,10 @@ class Resize(Transform):
     fill: Fill = 0
 
     def _op(self) -> Op:
-        ints = (
-            *options.size("Resize.size", self.size),
-            FITS[options.one_of("Resize.fit", self.fit, FITS)],
-            FILTERS[options.one_of("Resize.filter", self.filter, FILTERS)],
-        )
-        return OP_RESIZE, ints, options.fill("Resize.fill", self.fill)
+        height, width = options.size("Resize.size", self.size)
+        fit = FITS[options.one_of("Resize.fit", self.fit, FITS)]
+        filter = FILTERS[options.one_of("Resize.filter", self.filter, FILTERS)]
+        return self._packed("resize", "=4i3f", height, width, fit, filter, *options.fill("Resize.fill", self.fill))
 
     def _output_size(self) -> tuple[int, int]:
         return options.size("Resize.size", self.size)
@@ -95,7 +99,7 @@ class CenterCrop(Transform):
     size: Size
 
     def _op(self) -> Op:
-        return OP_CENTER_CROP, options.size("CenterCrop.size", self.size), ()
+        return self._packed("center_crop", "=2i", *options.size("CenterCrop.size", self.size))
 
     def _output_size(self) -> tuple[int, int]:
         return options.size("CenterCrop.size", self.size)
@@ -127,9 +131,9 @@ class RandomResizedCrop(Transform):
         area = options.number_range("RandomResizedCrop.scale", self.scale, _ABOVE_ZERO, 1.0, remedy)
         remedy = "pass (low, high) with 0 < low <= high"
         ratio = options.number_range("RandomResizedCrop.ratio", self.ratio, _ABOVE_ZERO, math.inf, remedy)
-        choice = FILTERS[options.one_of("RandomResizedCrop.filter", self.filter, FILTERS)]
-        size = options.size("RandomResizedCrop.size", self.size)
-        return OP_RANDOM_RESIZED_CROP, (*size, 0, choice), (*area, *ratio)
+        filter = FILTERS[options.one_of("RandomResizedCrop.filter", self.filter, FILTERS)]
+        height, width = options.size("RandomResizedCrop.size", self.size)
+        return self._packed("random_resized_crop", "=3i4f", height, width, filter, *area, *ratio)
 
     def _output_size(self) -> tuple[int, int]:
         return options.size("RandomResizedCrop.size", self.size)
@@ -142,7 +146,7 @@ class RandomHorizontalFlip(Transform):
     p: float = 0.5
 
     def _op(self) -> Op:
-        return OP_HFLIP, (), (options.probability("RandomHorizontalFlip.p", self.p),)
+        return self._packed("horizontal_flip", "=f", options.probability("RandomHorizontalFlip.p", self.p))
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class RandomVerticalFlip(Transform):
     p: float = 0.5
 
     def _op(self) -> Op:
-        return OP_VFLIP, (), (options.probability("RandomVerticalFlip.p", self.p),)
+        return self._packed("vertical_flip", "=f", options.probability("RandomVerticalFlip.p", self.p))
 
 
 @dataclass(frozen=True)
@@ -197,9 +201,10 @@ class RandomAffine(Transform):
         if self.scale is not None:
             remedy = "pass (low, high) with 0.001 <= low <= high <= 1000"
             zoom = options.number_range("RandomAffine.scale", self.scale, 0.001, 1000.0, remedy)
-        ints = (FILTERS[options.one_of("RandomAffine.filter", self.filter, ("nearest", "bilinear"))],)
+        filter = FILTERS[options.one_of("RandomAffine.filter", self.filter, ("nearest", "bilinear"))]
         fill = options.fill("RandomAffine.fill", self.fill)
-        return OP_AFFINE, ints, (*degrees, *translate, *zoom, *self._shear_ranges(), *fill)
+        ranges = (*degrees, *translate, *zoom, *self._shear_ranges())
+        return self._packed("affine", "=i13f", filter, *ranges, *fill)
 
     def _shear_ranges(self) -> tuple[float, ...]:
         """Return the ranges along x and along y."""
@@ -248,7 +253,7 @@ class ColorJitter(Transform):
                 bounds += (max(0.0, 1.0 - amount), 1.0 + amount)
         remedy = "pass a number from 0 to 0.5, or (low, high) with -0.5 <= low <= high <= 0.5"
         bounds += options.range_around_zero("ColorJitter.hue", self.hue, 0.5, remedy)
-        return OP_COLOR_JITTER, (), tuple(bounds)
+        return self._packed("color_jitter", "=8f", *bounds)
 
 
 @dataclass(frozen=True)

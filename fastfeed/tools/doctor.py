@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool | list[str] | None
 
-_VARIANTS = ("avx512", "avx2", "neon", "baseline")  # best first; a machine has either the x86 ones or neon
 _FEW_FILES = 1024
 _LITTLE_MEMORY = 512 << 20
 _SLOW_START_S = 0.5
@@ -136,8 +135,7 @@ def _kernel(advice: list[str]) -> dict[str, Value]:
     except ImportError:
         return {"SIMD in use": None}
     used = str(native.simd_name())
-    available = [name for name in _VARIANTS if native.simd_select(name)]
-    native.simd_select(used)
+    available = list(native.simd_variants())
     asked = os.environ.get("FASTFEED_SIMD")
     if asked and available and used != available[0]:
         advice.append(f"FASTFEED_SIMD={asked} keeps {available[0]} from being used: unset it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
-from drive import on_pixels, photo, same
+from drive import floats_of, on_pixels, photo, same
 
 from fastfeed import RandomAffine, _native
 
@@ -20,7 +20,7 @@ CHAINS = {
 
 
 def expected(image: np.ndarray, transform: RandomAffine, key: tuple[int, int, int], op: int = 1) -> np.ndarray:
-    _, _, floats = transform._op()
+    floats = floats_of(transform)
     matrix = oracle.drawn_affine(oracle.Draws(*key, op), *image.shape[:2], floats)
     return oracle.affine(image.astype(float), matrix, transform.filter, floats[10:13])
 
@@ -130,7 +130,7 @@ def test_two_affines_in_one_chain_draw_apart() -> None:
 def test_drawn_values_fill_their_range(option: str) -> None:
     ranges = {"degrees": (-30.0, 50.0), "shear": (-10.0, 40.0), "scale": (0.5, 1.5)}
     low, high = ranges[option]
-    _, _, floats = RandomAffine(**{"degrees": 0, option: (low, high)})._op()
+    floats = floats_of(RandomAffine(**{"degrees": 0, option: (low, high)}))
     where, draw = {"degrees": (0, 0), "shear": (6, 4), "scale": (4, 3)}[option]
     drawn = [oracle.Draws(9, 0, index, 0)(draw, *floats[where : where + 2]) for index in range(400)]
     assert low <= min(drawn) < low + 0.02 * (high - low)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import oracle
 import pytest
-from drive import on_pixels, photo, same
+from drive import floats_of, on_pixels, photo, same
 
 from fastfeed import ColorJitter, Normalize, RandomHorizontalFlip, _native
 
@@ -24,7 +24,7 @@ JITTERS = {
 
 
 def expected(image: np.ndarray, transform: ColorJitter, key: tuple[int, int, int], op: int = 1) -> np.ndarray:
-    _, _, floats = transform._op()
+    floats = floats_of(transform)
     return oracle.jitter(image.astype(float), *oracle.drawn_jitter(oracle.Draws(*key, op), floats))
 
 
@@ -32,7 +32,7 @@ def expected(image: np.ndarray, transform: ColorJitter, key: tuple[int, int, int
 @pytest.mark.parametrize("name", JITTERS)
 def test_jitter_agrees_with_the_oracle(name: str, size: tuple[int, int]) -> None:
     image = photo(*size)
-    turns_hue = JITTERS[name]._op()[2][6:8] != (0, 0)
+    turns_hue = floats_of(JITTERS[name])[6:8] != (0, 0)
     for index in range(12):
         want = oracle.to_bytes(expected(image, JITTERS[name], (7, 0, index)))
         # Ties may fall either way; after a turn of the hue, a tie there is multiplied by what follows (at most 3 x 3).
@@ -122,7 +122,7 @@ def test_a_sample_is_drawn_by_its_key_and_nothing_else() -> None:
 
 
 def test_orders_come_up_equally_often_and_factors_fill_their_ranges() -> None:
-    _, _, floats = ColorJitter(0.4, (0.5, 2.0), 0.2, 0.1)._op()
+    floats = floats_of(ColorJitter(0.4, (0.5, 2.0), 0.2, 0.1))
     drawn = [oracle.drawn_jitter(oracle.Draws(3, 0, index, 0), floats) for index in range(2400)]
     orders = Counter(order for order, _ in drawn)
     assert len(orders) == 24

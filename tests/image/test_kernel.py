@@ -20,7 +20,7 @@ from fastfeed.image.transforms import Transform
 
 Array = NDArray[Any]
 
-# As in csrc/image.h.
+# As in csrc/base/codes.h.
 NOT_JPEG, CORRUPT, TRUNCATED, LIMIT, PLAN = -1, -2, -3, -4, -6
 FILTERS = ["nearest", "box", "bilinear", "bicubic", "lanczos"]
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import struct
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import oracle
 import pytest
-from drive import PIL_FILTERS, encode, on_bytes, on_pixels, photo, run, same
+from drive import PIL_FILTERS, encode, floats_of, on_bytes, on_pixels, photo, run, same
 from PIL import Image, ImageOps
 
 import fastfeed as ff
 from fastfeed import _native
-from fastfeed.image import plan, transforms
+from fastfeed.image import transforms
 from fastfeed.image.plan import Limits, compile_plan
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -232,28 +230,31 @@ def test_the_packed_plan_holds_every_field() -> None:
         orient=True,
         limits=Limits(max_pixels=10**10, max_scans=7, max_bytes=10**12),
     )
-    have = struct.unpack("=8i2q6f" + 16 * "8i16f", compiled.plan)
-    head, ops = have[:16], [(have[k], have[k + 1 : k + 8], have[k + 8 : k + 24]) for k in range(16, len(have), 24)]
+    have = struct.unpack("=8i2q6f" + 16 * "2i104s", compiled.plan)
+    head, ops = have[:16], [have[k : k + 3] for k in range(16, len(have), 3)]
     assert head[:10] == (3, 3, 5, 1, 1, 1, 1, 7, 10**10, 10**12)
     assert head[10:] == pytest.approx((1 / 127.5, 1 / 255, 1 / 510, -1, -0.5, -0.25))
-    assert ops[0][:2] == (6, (0,) * 7)
-    assert ops[0][2][:13] == pytest.approx((-5, 6, 0.1, 0.2, 0.5, 2, 1, 2, 3, 4, 7, 8, 9))
-    assert ops[1][:2] == (1, (3, 5, 2, 4, 0, 0, 0))
-    assert ops[1][2][:3] == (1, 2, 3)
-    assert ops[2][0] == 7
-    assert ops[2][2][:8] == pytest.approx((0.75, 1.25, 0.5, 4, 0, 3, -0.5, 0.25))
-    assert all(op == (0, (0,) * 7, (0.0,) * 16) for op in ops[3:])
+    expected = [
+        (6, "=i13f", (0, -5, 6, 0.1, 0.2, 0.5, 2, 1, 2, 3, 4, 7, 8, 9)),
+        (1, "=4i3f", (3, 5, 2, 4, 1, 2, 3)),
+        (7, "=8f", (0.75, 1.25, 0.5, 4, 0, 3, -0.5, 0.25)),
+    ]
+    for (kind, size, packed), (expected_kind, form, parameters) in zip(ops[:3], expected, strict=True):
+        assert (kind, size) == (expected_kind, struct.calcsize(form))
+        assert struct.unpack_from(form, packed) == pytest.approx(parameters)
+    assert all(op == (0, 0, bytes(104)) for op in ops[3:])
 
 
-def test_the_numbers_are_those_of_the_kernels_header() -> None:
-    header = (Path(__file__).parents[2] / "csrc" / "image.h").read_text()
-    numbers = {name: int(value) for name, value in re.findall(r"\bFF_(\w+) = (-?\d+)", header)}
-    for table in (transforms.FILTERS, transforms.FITS, plan.LAYOUTS):
-        assert {name: numbers[name.upper()] for name in table} == table
-    assert {"uint8": numbers["U8"], "float16": numbers["F16"], "float32": numbers["F32"]} == plan.DTYPES
-    ops = {name: value for name, value in numbers.items() if name.startswith("OP_")}
-    assert {name: getattr(transforms, name) for name in ops} == ops
-    assert f"#define FF_MAX_OPS {plan.MAX_OPS}" in header
+def test_parameters_too_large_for_the_kernel_are_refused() -> None:
+    with pytest.raises(ff.ConfigError, match=r"ColorJitter=.*: pass numbers below 1e38"):
+        ff.ColorJitter(brightness=1e39)
+
+
+@pytest.mark.parametrize("size", [0, 6, 7, 8 * 4])
+def test_parameters_of_a_wrong_size_are_refused(size: int) -> None:
+    one = (1.0,) * 3
+    with pytest.raises(ValueError, match=f"{size} bytes are not the parameters"):
+        _native.pack_plan([(_native.OPS["center_crop"], bytes(size))], 1, 1, 0, 0, False, False, 1, 1, 1, one, one)
 
 
 # ---- callables -------------------------------------------------------------------------------------------------------
@@ -341,7 +342,7 @@ def test_random_resized_crop_takes_the_drawn_part() -> None:
     for index in range(25):
         transform = ff.RandomResizedCrop((12, 15), scale=(0.05, 0.9))
         key = (1, 2, index)
-        top, left, h, w = oracle.drawn_crop(oracle.Draws(*key, 0), 53, 71, transform._op()[2])
+        top, left, h, w = oracle.drawn_crop(oracle.Draws(*key, 0), 53, 71, floats_of(transform))
         part = image[top : top + h, left : left + w].astype(float)
         same(on_pixels(image, [transform], key=key), oracle.resize(part, (12, 15)), within=0.5 + EXACT["bilinear"])
 
@@ -350,14 +351,14 @@ def test_random_resized_crop_takes_the_drawn_part() -> None:
 def test_random_resized_crop_falls_back_to_the_middle(source: tuple[int, int]) -> None:
     image = photo(*source)
     transform = ff.RandomResizedCrop(6, scale=(0.9, 1.0))
-    top, left, h, w = oracle.drawn_crop(oracle.Draws(0, 0, 0, 0), *source, transform._op()[2])
+    top, left, h, w = oracle.drawn_crop(oracle.Draws(0, 0, 0, 0), *source, floats_of(transform))
     assert {h, w} in ({4, 5}, {4, 3})
     part = image[top : top + h, left : left + w].astype(float)
     same(on_pixels(image, [transform]), oracle.resize(part, (6, 6)), within=0.5 + EXACT["bilinear"])
 
 
 def test_drawn_crops_fill_their_ranges() -> None:
-    floats = ff.RandomResizedCrop(8, (0.25, 0.5), (0.5, 2.0))._op()[2]
+    floats = floats_of(ff.RandomResizedCrop(8, (0.25, 0.5), (0.5, 2.0)))
     crops = [oracle.drawn_crop(oracle.Draws(0, 0, index, 0), 400, 400, floats) for index in range(500)]
     areas = np.array([h * w for _, _, h, w in crops]) / 160_000
     ratios = np.log2([w / h for _, _, h, w in crops])
@@ -424,24 +425,24 @@ def reference(image: np.ndarray, chain: list[Any], key: tuple[int, int, int]) ->
     image = image.astype(float)
     for number, transform in enumerate(chain):
         draws = oracle.Draws(*key, number)
-        _, ints, floats = transform._op()
         match transform:
             case ff.Resize():
-                image = oracle.resize(image, ints[:2], transform.filter)
+                image = oracle.resize(image, transform._output_size(), transform.filter)
             case ff.CenterCrop():
-                image = oracle.center_crop(image, ints)
+                image = oracle.center_crop(image, transform._output_size())
             case ff.RandomResizedCrop():
-                top, left, h, w = oracle.drawn_crop(draws, *image.shape[:2], floats)
-                image = oracle.resize(image[top : top + h, left : left + w], ints[:2], transform.filter)
+                top, left, h, w = oracle.drawn_crop(draws, *image.shape[:2], floats_of(transform))
+                image = oracle.resize(image[top : top + h, left : left + w], transform._output_size(), transform.filter)
             case ff.RandomHorizontalFlip():
                 image = image[:, ::-1] if draws(0) < np.float32(transform.p) else image
             case ff.RandomVerticalFlip():
                 image = image[::-1] if draws(0) < np.float32(transform.p) else image
             case ff.RandomAffine():
+                floats = floats_of(transform)
                 matrix = oracle.drawn_affine(draws, *image.shape[:2], floats)
                 image = oracle.affine(image, matrix, transform.filter, floats[10:13])
             case ff.ColorJitter():
-                image = oracle.jitter(image, *oracle.drawn_jitter(draws, floats))
+                image = oracle.jitter(image, *oracle.drawn_jitter(draws, floats_of(transform)))
         image = oracle.to_bytes(image)
     return image
 

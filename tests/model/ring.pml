@@ -1,4 +1,4 @@
-/* The protocol of csrc/ring.h for the model checker spin; `run` beside it builds every configuration and mutant.
+/* The protocol of csrc/ring/ring.h for the model checker spin; `run` beside it builds every configuration and mutant.
  *
  *   consumer   next() until every batch is out, then close()               one process, no threads
  *   worker     claims, writes, publishes, sleeps; dies or hangs anywhere  WORKERS of them, restarted under their number

@@ -1,0 +1,12 @@
+/* clock: read CLOCK_MONOTONIC. */
+#define _GNU_SOURCE
+#include "base/clock.h"
+
+#include <time.h>
+
+uint64_t ff_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

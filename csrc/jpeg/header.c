@@ -1,0 +1,59 @@
+/* header: walk the segments of untrusted bytes. */
+#include "jpeg/header.h"
+
+#include <string.h>
+
+#include "base/codes.h"
+
+/* Walk the segments of the header up to wanted (a marker, or 0xc0 for any frame header): its payload, or NULL. */
+static const uint8_t *segment(const uint8_t *data, size_t size, int wanted, size_t *at, size_t *length)
+{
+    size_t p = *at;
+    while (p + 4 <= size) {
+        if (data[p] != 0xff) {
+            p++; /* stray bytes between segments: the decoder passes over them too */
+            continue;
+        }
+        const int marker = data[p + 1];
+        if (marker == 0xff || marker == 0x00 || marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {
+            p += marker == 0xff ? 1 : 2;
+            continue;
+        }
+        const size_t n = (size_t)data[p + 2] << 8 | data[p + 3];
+        if (marker == 0xd9 || n < 2 || p + 2 + n > size)
+            return NULL;
+        const int frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+        if (marker == wanted || (wanted == 0xc0 && frame)) {
+            *at = p + 2 + n;
+            *length = n - 2;
+            return data + p + 4;
+        }
+        if (marker == 0xda)
+            return NULL;
+        p += 2 + n;
+    }
+    return NULL;
+}
+
+const uint8_t *ff_jpeg_exif(const uint8_t *data, size_t size, size_t *length)
+{
+    size_t at = 0;
+    const uint8_t *payload;
+    while ((payload = segment(data, size, 0xe1, &at, length)) != NULL)
+        if (*length >= 6 && memcmp(payload, "Exif\0\0", 6) == 0)
+            return payload;
+    return NULL;
+}
+
+int ff_jpeg_size(const uint8_t *data, size_t size, int64_t *width, int64_t *height)
+{
+    if (size < 3 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff)
+        return FF_E_NOT_JPEG;
+    size_t at = 0, length = 0;
+    const uint8_t *frame = segment(data, size, 0xc0, &at, &length);
+    if (frame == NULL || length < 6)
+        return FF_E_TRUNCATED;
+    *height = (int64_t)frame[1] << 8 | frame[2];
+    *width = (int64_t)frame[3] << 8 | frame[4];
+    return *width > 0 && *height > 0 ? FF_OK : FF_E_CORRUPT;
+}

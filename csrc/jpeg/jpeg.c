@@ -1,0 +1,408 @@
+/* jpeg: drive libjpeg-turbo: limits, errors by longjmp, windows, and the colour spaces that it leaves to its caller.
+ * Where only low frequencies matter, lowpass takes over after the header, and hands back what it does not understand.
+ *
+ *   open     header, limits
+ *   start    scale, colour space, columns cut off (jpeg_crop_scanline), rows skipped (jpeg_skip_scanlines)
+ *   lines    one call of jpeg_read_scanlines each
+ *   stop     damage reported; the object is aborted, not finished, so rows below the window cost nothing
+ *
+ * Each function that calls libjpeg sets its own landing place: an error comes back there with the decompressor aborted.
+ */
+#include "jpeg/jpeg.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* jpeglib.h wants stdio.h before it */
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+#include "jpeg/lowpass.h"
+
+struct ff_jpeg {
+    struct jpeg_decompress_struct c; /* first: libjpeg's callbacks are handed a pointer to it */
+    struct jpeg_error_mgr errors;
+    struct jpeg_source_mgr source;
+    struct jpeg_progress_mgr progress;
+    jmp_buf landing;
+    char message[JMSG_LENGTH_MAX]; /* of the error, or of the first warning that means damage */
+    int code;                      /* set by our own callbacks where they raise */
+    int ended;                     /* the decoder asked for bytes behind the last one */
+    int damaged;
+    int max_scans;
+    int channels;
+    int64_t left;
+    ff_lowpass *lowpass; /* made when first wanted */
+    int low;             /* it gives the lines; then: */
+    int denominator;
+    int64_t low_width, low_height, next_line;
+};
+
+#define SAID "%s: %.140s" /* what it is, and what the library says */
+#define LIBRARY(jpeg) ((j_common_ptr) & (jpeg)->c)
+
+static ff_jpeg *owner(j_common_ptr c)
+{
+    return (ff_jpeg *)(void *)c;
+}
+
+static void on_error(j_common_ptr c)
+{
+    ff_jpeg *j = owner(c);
+    c->err->format_message(c, j->message);
+    longjmp(j->landing, 1);
+}
+
+static void raise_code(ff_jpeg *j, int code, const char *message)
+{
+    j->code = code;
+    snprintf(j->message, sizeof j->message, "%s", message);
+    longjmp(j->landing, 1);
+}
+
+/* Which warnings mean that pixels are wrong.  The rest, an odd JFIF version for one, do no harm, nor do stray bytes
+ * between segments or before the end; before a restart marker they say that the scan went astray. */
+static int means_damage(j_common_ptr c)
+{
+    switch (c->err->msg_code) {
+    case JWRN_HIT_MARKER:
+    case JWRN_HUFF_BAD_CODE:
+#if JPEG_LIB_VERSION >= 70 || defined(C_ARITH_CODING_SUPPORTED) || defined(D_ARITH_CODING_SUPPORTED)
+    case JWRN_ARITH_BAD_CODE:
+#endif
+    case JWRN_MUST_RESYNC:
+    case JWRN_NOT_SEQUENTIAL:
+        return 1;
+    case JWRN_EXTRANEOUS_DATA:
+        return c->err->msg_parm.i[1] >= 0xd0 && c->err->msg_parm.i[1] <= 0xd7;
+    default:
+        return 0;
+    }
+}
+
+static void on_message(j_common_ptr c, int level)
+{
+    ff_jpeg *j = owner(c);
+    if (level >= 0 || !means_damage(c))
+        return;
+    if (!j->damaged)
+        c->err->format_message(c, j->message);
+    j->damaged = 1;
+}
+
+static void no_output(j_common_ptr c)
+{
+    (void)c;
+}
+
+static void init_source(j_decompress_ptr c)
+{
+    (void)c;
+}
+
+static boolean fill_source(j_decompress_ptr c)
+{
+    static const JOCTET end[2] = {0xff, JPEG_EOI};
+    owner((j_common_ptr)c)->ended = 1;
+    c->src->next_input_byte = end;
+    c->src->bytes_in_buffer = sizeof end;
+    return TRUE;
+}
+
+static void skip_source(j_decompress_ptr c, long count)
+{
+    if (count <= 0)
+        return;
+    if ((size_t)count > c->src->bytes_in_buffer) {
+        fill_source(c);
+        return;
+    }
+    c->src->next_input_byte += count;
+    c->src->bytes_in_buffer -= (size_t)count;
+}
+
+/* A few bytes of progressive JPEG can ask for thousands of passes over a large frame. */
+static void on_progress(j_common_ptr c)
+{
+    ff_jpeg *j = owner(c);
+    if (j->c.input_scan_number > j->max_scans) {
+        char text[80];
+        snprintf(text, sizeof text, "it has more than %d scans; raise max_scans if that is meant", j->max_scans);
+        raise_code(j, FF_E_LIMIT, text);
+    }
+}
+
+/* The landing place of every error: abort, and say which kind it was. */
+static int landed(ff_jpeg *j, char err[FF_ERR_LEN])
+{
+    const int code = j->code != FF_OK ? j->code : j->ended ? FF_E_TRUNCATED : FF_E_CORRUPT;
+    const int library = j->errors.msg_code;
+    jpeg_abort(LIBRARY(j));
+    if (code == FF_E_LIMIT)
+        return ff_fail(err, code, SAID, "the JPEG is beyond a limit", j->message);
+    if (library == JERR_OUT_OF_MEMORY)
+        return ff_fail(err, FF_E_MEMORY, SAID, "no memory to decode the JPEG", j->message);
+    return ff_fail(err, code, SAID, j->ended ? "the JPEG ends before its image does" : "the JPEG is corrupt", j->message);
+}
+
+static int damage(ff_jpeg *j, char err[FF_ERR_LEN])
+{
+    if (j->ended)
+        return ff_fail(err, FF_E_TRUNCATED, SAID, "the JPEG ends before its image does",
+                    j->damaged ? j->message : "no end marker");
+    return j->damaged ? ff_fail(err, FF_E_CORRUPT, SAID, "the JPEG is corrupt", j->message) : FF_OK;
+}
+
+static int create(ff_jpeg *j)
+{
+    j->c.err = jpeg_std_error(&j->errors);
+    j->errors.error_exit = on_error;
+    j->errors.emit_message = on_message;
+    j->errors.output_message = no_output;
+    if (setjmp(j->landing))
+        return FF_E_MEMORY;
+    jpeg_create_decompress(&j->c);
+    j->source.init_source = init_source;
+    j->source.fill_input_buffer = fill_source;
+    j->source.skip_input_data = skip_source;
+    j->source.resync_to_restart = jpeg_resync_to_restart;
+    j->source.term_source = init_source;
+    j->c.src = &j->source;
+    j->progress.progress_monitor = on_progress;
+    return FF_OK;
+}
+
+ff_jpeg *ff_jpeg_new(void)
+{
+    ff_jpeg *j = calloc(1, sizeof *j);
+    if (j != NULL && create(j) != FF_OK) {
+        free(j);
+        j = NULL;
+    }
+    return j;
+}
+
+void ff_jpeg_free(ff_jpeg *j)
+{
+    if (j == NULL)
+        return;
+    jpeg_destroy(LIBRARY(j));
+    ff_lowpass_free(j->lowpass);
+    free(j);
+}
+
+int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixels, int max_scans, char err[FF_ERR_LEN])
+{
+    if (size < 3 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff)
+        return ff_fail(err, FF_E_NOT_JPEG, "not a JPEG: it does not begin with FF D8 FF");
+    j->code = FF_OK;
+    j->ended = j->damaged = j->low = 0;
+    j->message[0] = '\0';
+    j->errors.num_warnings = 0;
+    j->errors.msg_code = 0;
+    j->max_scans = max_scans;
+    if (setjmp(j->landing))
+        return landed(j, err);
+    j->source.next_input_byte = data;
+    j->source.bytes_in_buffer = size;
+    j->c.progress = NULL;
+    (void)jpeg_read_header(&j->c, TRUE);
+
+    const int64_t width = j->c.image_width, height = j->c.image_height; /* 16 bits each in the file */
+    if (width * height > max_pixels) {
+        char text[100];
+        snprintf(text, sizeof text, "%d x %d pixels are more than max_pixels = %lld; raise it if that is meant",
+                 (int)width, (int)height, (long long)max_pixels);
+        raise_code(j, FF_E_LIMIT, text);
+    }
+    switch (j->c.jpeg_color_space) {
+    case JCS_GRAYSCALE:
+        j->c.out_color_space = JCS_GRAYSCALE;
+        j->channels = 1;
+        break;
+    case JCS_RGB:
+    case JCS_YCbCr:
+        j->c.out_color_space = JCS_RGB;
+        j->channels = 3;
+        break;
+    case JCS_CMYK:
+    case JCS_YCCK:
+        j->c.out_color_space = JCS_CMYK;
+        j->channels = 3;
+        break;
+    default:
+        raise_code(j, FF_E_CORRUPT, "its colour space is none of grey, RGB and CMYK");
+    }
+    if (jpeg_has_multiple_scans(&j->c))
+        j->c.progress = &j->progress;
+    return FF_OK;
+}
+
+int64_t ff_jpeg_width(const ff_jpeg *j)
+{
+    return j->c.image_width;
+}
+
+int64_t ff_jpeg_height(const ff_jpeg *j)
+{
+    return j->c.image_height;
+}
+
+int ff_jpeg_channels(const ff_jpeg *j)
+{
+    return j->channels;
+}
+
+/* Where libjpeg-turbo cuts columns exactly: tried for every usual sampling, at every scale, with versions 2.1 and 3.
+ * Components at 4x2 come out wrong at reduced scales, so what is not usual is decoded in its full width. */
+static int cuts_exactly(const ff_jpeg *j)
+{
+    const jpeg_component_info *k = j->c.comp_info;
+    for (int c = 0; c < j->c.num_components; c++) {
+        const int luma = c == 0 || c == 3; /* or black */
+        if (luma ? k[c].h_samp_factor != k[0].h_samp_factor || k[c].v_samp_factor != k[0].v_samp_factor
+                 : k[c].h_samp_factor != 1 || k[c].v_samp_factor != 1)
+            return 0;
+    }
+    return k[0].h_samp_factor * k[0].v_samp_factor <= 4;
+}
+
+int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator)
+{
+    const jpeg_component_info *luma = j->c.comp_info;
+    const int h = luma->h_samp_factor, v = luma->v_samp_factor;
+    if (j->c.num_components == 1 || (h == 1 && v == 1) || (h == 2 && v == 2))
+        return cuts_exactly(j);
+    /* libjpeg reduces chroma that is subsampled one way only twice as far as luma, or worse; lowpass does not */
+    return denominator >= 4 && h <= 2 && v <= 2 && cuts_exactly(j) && ff_lowpass_takes(&j->c);
+}
+
+/* To be called with a landing place set. */
+static void start_library(ff_jpeg *j, int denominator, const ff_window *window)
+{
+    j->c.scale_num = 1;
+    j->c.scale_denom = (unsigned)denominator;
+    (void)jpeg_start_decompress(&j->c); /* a progressive file is entropy-decoded here, all of it */
+    if (jpeg_has_multiple_scans(&j->c) && j->ended)
+        raise_code(j, FF_E_TRUNCATED, "the file ends before its last scan");
+    j->left = 0;
+    if ((window->x0 > 0 || window->x1 < (int64_t)j->c.output_width) && cuts_exactly(j)) {
+        /* Chroma is upsampled from its neighbours, and the decoder invents those at the edge of what it is told to keep:
+         * keep one chroma pixel more on either side, two for good measure. */
+        const int64_t margin = 2 * j->c.max_h_samp_factor;
+        const int64_t x0 = window->x0 > margin ? window->x0 - margin : 0;
+        const int64_t x1 = window->x1 + margin < (int64_t)j->c.output_width ? window->x1 + margin : j->c.output_width;
+        JDIMENSION left = (JDIMENSION)x0, width = (JDIMENSION)(x1 - x0);
+        jpeg_crop_scanline(&j->c, &left, &width);
+        j->left = left;
+    }
+    if (window->y0 > 0)
+        (void)jpeg_skip_scanlines(&j->c, (JDIMENSION)window->y0);
+}
+
+int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err[FF_ERR_LEN])
+{
+    if (denominator >= 4) {
+        if (j->lowpass == NULL)
+            j->lowpass = ff_lowpass_new();
+        j->low = j->lowpass != NULL && ff_lowpass_begin(j->lowpass, &j->c, denominator, window);
+    }
+    if (j->low) {
+        j->left = 0;
+        j->denominator = denominator;
+        j->low_width = ff_jpeg_reduced(j->c.image_width, denominator);
+        j->low_height = ff_jpeg_reduced(j->c.image_height, denominator);
+        j->next_line = window->y0;
+        return FF_OK;
+    }
+    if (setjmp(j->landing))
+        return landed(j, err);
+    start_library(j, denominator, window);
+    return FF_OK;
+}
+
+int64_t ff_jpeg_left(const ff_jpeg *j)
+{
+    return j->left;
+}
+
+int64_t ff_jpeg_line_pixels(const ff_jpeg *j)
+{
+    return j->low ? j->low_width : (int64_t)j->c.output_width;
+}
+
+size_t ff_jpeg_line_bytes(const ff_jpeg *j)
+{
+    if (j->low)
+        return (size_t)j->low_width * (size_t)j->channels;
+    return (size_t)j->c.output_width * (size_t)j->c.output_components;
+}
+
+int ff_jpeg_lines_at_once(const ff_jpeg *j)
+{
+    if (j->low)
+        return ff_lowpass_lines_at_once(j->lowpass);
+    return j->c.rec_outbuf_height > j->c.max_v_samp_factor ? j->c.rec_outbuf_height : j->c.max_v_samp_factor;
+}
+
+/* Adobe's CMYK is stored inverted, and everybody assumes that of every CMYK file.  RGB is what Pillow's conversion makes
+ * of it: the ink subtracted from the black, products of bytes divided by 255 and rounded.  In place: RGB is narrower. */
+static void cmyk_to_rgb(uint8_t *line, int64_t n)
+{
+    const uint8_t *from = line;
+    for (int64_t i = 0; i < n; i++, from += 4, line += 3) {
+        const int white = from[3];
+        for (int c = 0; c < 3; c++) {
+            const int product = (255 - from[c]) * white + 128;
+            line[c] = (uint8_t)(white - ((product + (product >> 8)) >> 8));
+        }
+    }
+}
+
+int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
+{
+    if (j->low) {
+        const int got = ff_lowpass_lines(j->lowpass, lines, n);
+        j->next_line += got;
+        if (got > 0)
+            return got;
+    }
+    if (setjmp(j->landing))
+        return landed(j, err);
+    if (j->low) { /* it gave up: the library goes on from the same line, and says what is wrong if anything is */
+        const ff_window rest = {0, j->low_width, j->next_line, j->low_height};
+        j->low = 0;
+        start_library(j, j->denominator, &rest);
+    }
+    const int got = (int)jpeg_read_scanlines(&j->c, lines, (JDIMENSION)n);
+    if (got <= 0)
+        raise_code(j, FF_E_CORRUPT, "the decoder stopped");
+    if (j->c.out_color_space == JCS_CMYK)
+        for (int i = 0; i < got; i++)
+            cmyk_to_rgb(lines[i], j->c.output_width);
+    return got;
+}
+
+int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN])
+{
+    if (j->low && j->next_line >= j->low_height && !ff_lowpass_ended_well(j->lowpass))
+        j->ended = 1;
+    if (setjmp(j->landing))
+        return landed(j, err);
+    /* With the last row read, the end marker must follow; Pillow, too, calls a file without it truncated. */
+    if (!j->low && j->c.output_scanline == j->c.output_height && !j->damaged)
+        (void)jpeg_finish_decompress(&j->c);
+    const int code = damage(j, err);
+    jpeg_abort(LIBRARY(j));
+    return code;
+}
+
+void ff_jpeg_abandon(ff_jpeg *j)
+{
+    if (setjmp(j->landing))
+        return;
+    jpeg_abort(LIBRARY(j));
+}
