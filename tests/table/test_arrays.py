@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import probe
 import pytest
 
 import fastfeed as ff
@@ -39,7 +40,7 @@ def saved(tmp_path: Path) -> Callable[..., np.memmap]:
 
 def is_shared_from_file(feed: ff.Feed) -> bool:
     """Whether nothing of a feed has to be copied."""
-    return feed._job.table_fd() is None
+    return probe.table_fd(feed) is None
 
 
 # ---- what comes out
@@ -199,16 +200,16 @@ def test_lists_and_whatever_has_an_array_method_are_converted(workers: int) -> N
 def test_arrays_are_copied_once_for_all_epochs_and_workers() -> None:
     with ff.arrays(numbers(3), batch_size=10, num_workers=2) as feed:
         list(feed)
-        table = os.stat(feed._job.table_fd())
+        table = os.stat(probe.table_fd(feed))
         list(feed)
-        assert os.stat(feed._job.table_fd()) == table
+        assert os.stat(probe.table_fd(feed)) == table
     assert table.st_size == N * 12
 
 
 def test_without_workers_nothing_is_copied() -> None:
     with ff.arrays(numbers(3), batch_size=10, num_workers=0) as feed:
         list(feed)
-        assert feed._job._columns._fd is None
+        assert not probe.has_copied(feed)
 
 
 # ---- files
@@ -327,7 +328,7 @@ def test_a_killed_worker_costs_nothing() -> None:
         seen = []
         for batch in feed:
             if len(seen) in (3, 90):
-                os.kill(feed._crew.pids[0], signal.SIGKILL)
+                probe.kill(feed)
             seen.append(batch.tolist())
         assert seen == expected
 
