@@ -31,14 +31,14 @@ def kill(feed: ff.Feed, nth: int = 0) -> None:
 
 def kill_in_its_loop(feed: ff.Feed, number: int) -> None:
     """Kill a worker, by its own number, once it has begun to work: so it does not count as one that fails to start."""
-    while not feed._ring.native.is_attached(number):
+    while not feed._ring.is_attached(number):
         os.sched_yield()
     os.kill(_pids(feed)[number], signal.SIGKILL)
 
 
 def all_attached(feed: ff.Feed, count: int) -> bool:
     """Whether these workers have all begun to work."""
-    return all(feed._ring.native.is_attached(worker) for worker in range(count))
+    return all(feed._ring.is_attached(worker) for worker in range(count))
 
 
 def wait_for_sleepers(feed: ff.Feed, count: int) -> None:
@@ -49,7 +49,7 @@ def wait_for_sleepers(feed: ff.Feed, count: int) -> None:
 
 def sleepers(feed: ff.Feed) -> int:
     """How many workers are asleep."""
-    return feed._ring.native.sleepers()
+    return feed._ring.sleepers()
 
 
 def wait_until_idle(feed: ff.Feed, count: int) -> None:
@@ -66,12 +66,12 @@ def wait_until_idle(feed: ff.Feed, count: int) -> None:
 
 def samples_done(feed: ff.Feed) -> int:
     """How many samples the workers have finished."""
-    return feed._ring.native.totals()[0]
+    return feed._ring.totals()[0]
 
 
 def kill_hits(feed: ff.Feed) -> int:
     """How often the kill point that FF_KILL_AT names was passed; needs the build with kill points."""
-    return feed._ring.native.kill_hits()
+    return feed._ring._shared.kill_hits()
 
 
 def _pids(feed: ff.Feed) -> dict[int, int]:
@@ -153,7 +153,7 @@ def finish(ring: Ring, slot: Slot, owner: int = 1, skip: tuple[int, ...] = ()) -
 
 def native(ring: Ring) -> Any:
     """The native ring."""
-    return ring.native
+    return ring._shared
 
 
 def mapping(ring: Ring) -> Any:
@@ -164,12 +164,12 @@ def mapping(ring: Ring) -> Any:
 @contextmanager
 def native_replaced(ring: Ring, other: object) -> Iterator[None]:
     """Put something else in the native ring's place for a while."""
-    own = ring.native
-    ring.native = other
+    own = ring._shared
+    ring._shared = other
     try:
         yield
     finally:
-        ring.native = own
+        ring._shared = own
 
 
 def free_slots(ring: Ring) -> list[int]:
@@ -179,7 +179,7 @@ def free_slots(ring: Ring) -> list[int]:
 
 def allocated(ring: Ring, slot: Slot) -> int:
     """Bytes of a payload slot that exist."""
-    return ring.native.allocated(slot.number)
+    return ring._shared.allocated(slot.number)
 
 
 def set_sequence(ring: Ring, sequence: int) -> None:

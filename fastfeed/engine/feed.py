@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from fastfeed import machine
-from fastfeed._native import WAIT_BATCH, WAIT_CELL, WAIT_NOT
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Job
@@ -51,7 +50,7 @@ class Feed:
     shared memory that nothing overwrites while you keep them; if you keep many, further ones are copies.
     """
 
-    def __init__(self, job: Job, engine: Engine) -> None:
+    def __init__(self, job: Job[Any], engine: Engine) -> None:
         self._job = job
         self._engine = engine
         self._workers = machine.available_cpus() if engine.num_workers is None else engine.num_workers
@@ -161,7 +160,7 @@ class Feed:
         while True:
             ring.sweep()
             # Nothing is taken from the units before there is a slot for it.
-            while upcoming is not None and (slot := ring.free()) is not None:
+            while upcoming is not None and (slot := ring.next_free()) is not None:
                 if asked_ns > _SLOW_SOURCE_NS and self._first_complete(ring, crew):
                     break
                 try:
@@ -190,7 +189,7 @@ class Feed:
                 if crew.unstarted:
                     crew.start_more()
                 # What holds no slot is handed over together: small units spend less on going round.
-                more = pending and job.failure is None and not ring.holding
+                more = pending and job.failure is None and not ring.holds
                 done = self._first_complete(ring, crew) if more else None
             if self._batches:
                 yield
@@ -248,19 +247,19 @@ class Feed:
             self._job.prepare(ring, self._pending[0])
         if crew.unburied:
             self._bury_dead(ring, crew)
-        # With nothing pending every slot drains after a break, and any cell that is published may free one.
-        ring.native.set_waiting(WAIT_BATCH if self._pending else WAIT_CELL)
+        # With nothing pending all slots drain after a loop that was left, and any cell that is finished may free one.
+        ring.want_signal(each_cell=not self._pending)
         try:
             done = self._first_complete(ring, crew)
-            if done is not None or (not self._pending and ring.drained()):
+            if done is not None or (not self._pending and ring.sweep()):
                 return done
-            if not self._pending and not ring.draining:
+            if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
             if not crew.wait(self._until_deadline(ring, crew)):
                 crew.wake()  # whoever was to do the work may be stopped: the others look, too
         finally:
-            ring.native.set_waiting(WAIT_NOT)
+            ring.want_no_signal()
         if self._engine.timeout is not None:
             for worker in self._hung(ring, crew):
                 crew.kill(worker, f"took longer than timeout={self._engine.timeout:g} s")
@@ -272,7 +271,7 @@ class Feed:
     def _free_leases(self, ring: Ring) -> None:
         """Every slot is leased, though what is delivered is copied in time: no worker can help."""
         gc.collect()
-        if not ring.drained():
+        if not ring.sweep():
             raise RingMemoryError(
                 f"all {len(ring.slots)} slots are still referred to, by an exception that was kept, perhaps: its "
                 f"traceback keeps what it passed through; let go of it, or raise prefetch"
@@ -282,7 +281,7 @@ class Feed:
         """(worker, seconds it has spent on its sample) for those that have one."""
         now = time.monotonic_ns()
         for worker in range(self._workers):
-            sample = ring.native.sample_of(worker)
+            sample = ring.in_hand(worker)
             if sample is not None and crew.running(worker):
                 yield worker, max(0, now - sample[2]) / 1e9
 
@@ -302,9 +301,9 @@ class Feed:
             self._deaths += 1
             blamed = self._blame(ring, death) if guilty else None
             for slot in self._pending:
-                if ring.native.writes(death.worker, slot.number):
+                if ring.writes(death.worker, slot):
                     self._job.restore(ring, slot)
-            ring.native.reopen(death.worker)
+            ring.reopen(death.worker)
             try:
                 crew.replace(death, blamed)
             finally:
@@ -313,7 +312,7 @@ class Feed:
 
     def _blame(self, ring: Ring, death: Death) -> str | None:
         """Count a death against the sample in hand; the second one sets the sample aside.  Its name, if any."""
-        sample = ring.native.sample_of(death.worker)
+        sample = ring.in_hand(death.worker)
         if sample is None:
             return None
         sequence, row, _ = sample
@@ -365,7 +364,7 @@ class Feed:
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
-        _, size, read_ns, work_ns, idle_ns = self._totals if self._ring is None else self._ring.native.totals()
+        _, size, read_ns, work_ns, idle_ns = self._totals if self._ring is None else self._ring.totals()
         return Stats(
             batches=self._delivered,
             samples=self._job.samples,
@@ -396,7 +395,7 @@ class Feed:
         self._batches.clear()
         if self._ring is not None and self._crew is not None and self._stop is not None:
             if not self._ring.closed:
-                self._totals = self._ring.native.totals()
+                self._totals = self._ring.totals()
             _shut_down(self._crew, self._ring, self._pid)
             self._stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
         self._ring = self._crew = None

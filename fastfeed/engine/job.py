@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import SampleError
 
+R = TypeVar("R", bound=Ring)
 
-class Job(Protocol):
+
+class Job(Protocol[R]):
     """What is fed.  A unit is what fills one slot; batches are what the user gets for it, none or more."""
 
     kind: WorkerKind
@@ -27,28 +29,28 @@ class Job(Protocol):
     def table_fd(self) -> int | None:
         """Descriptor that all workers get as well; stays the job's."""
 
-    def ring(self, slots: int | None, workers: int) -> Ring:
+    def ring(self, slots: int | None, workers: int) -> R:
         """Make a ring of so many slots (None: as many as suit this work)."""
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """Units in the order of opening, for so many epochs; None is for ever."""
 
-    def open(self, ring: Ring, slot: Slot, unit: Any) -> int:
+    def open(self, ring: R, slot: Slot, unit: Any) -> int:
         """Put a unit into a free slot and open it; the worker that it is for, or -1 where any may take it."""
 
-    def open_again(self, ring: Ring, slot: Slot) -> None:
+    def open_again(self, ring: R, slot: Slot) -> None:
         """The same for a slot that is open already, when all its workers are dead."""
 
-    def restore(self, ring: Ring, slot: Slot) -> None:
+    def restore(self, ring: R, slot: Slot) -> None:
         """A worker died with cells of this open slot in hand: see to it that another can begin with them."""
 
-    def prepare(self, ring: Ring, slot: Slot) -> None:
+    def prepare(self, ring: R, slot: Slot) -> None:
         """The consumer is about to wait for this slot: make ready what can be."""
 
-    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
+    def deliver(self, ring: R, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
         """Take a complete slot; the batches for it."""
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
+    def blame(self, ring: R, slot: Slot, row: int, deaths: int) -> bool:
         """A worker died on this row of an open slot, not for the first time where deaths > 1; True sets it aside."""
 
     def name(self, slot: Slot, row: int) -> str:

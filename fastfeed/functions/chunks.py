@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastfeed.engine.death import Death
-from fastfeed.engine.ring import Ring
+from fastfeed.engine.ring import PayloadRing
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.job import FunctionJob, worker_error
@@ -110,11 +110,11 @@ class ChunksJob(FunctionJob):
         """See how large items are."""
         self._item_bytes = size / len(unit[2])
 
-    def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
+    def finished(self, unit: Any, reply_bytes: int, ring: PayloadRing) -> None:
         """Let chunks grow towards a fixed time, in steps, while they are small."""
         if self._fixed is not None:
             return
-        samples, _, _, work_ns, _ = ring.native.totals()
+        samples, _, _, work_ns, _ = ring.totals()
         item_s = max(work_ns / 1e9 / max(samples, 1), self._pull_s, 1e-9)
         item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
         self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.ring import Ring, Slot
+from fastfeed.engine.ring import PayloadRing, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
@@ -74,7 +74,7 @@ class FunctionJob:
     def sent(self, unit: Any, size: int) -> None:
         """Look at a unit that was sent; for adapting."""
 
-    def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
+    def finished(self, unit: Any, reply_bytes: int, ring: PayloadRing) -> None:
         """Look at a unit that was done; for adapting."""
 
     can_leave_out = False
@@ -117,23 +117,23 @@ class FunctionJob:
         """Nothing besides."""
         return None
 
-    def ring(self, slots: int | None, workers: int) -> Ring:
+    def ring(self, slots: int | None, workers: int) -> PayloadRing:
         """Make a ring of payload slots."""
-        return Ring(self.slots(workers) if slots is None else slots, 1, None, workers)
+        return PayloadRing(self.slots(workers) if slots is None else slots, workers)
 
-    def open(self, ring: Ring, slot: Slot, unit: Any) -> int:
+    def open(self, ring: PayloadRing, slot: Slot, unit: Any) -> int:
         """Write a unit's task into the slot and open it."""
         self._write(ring, slot, unit, None)
         worker = self.worker_of(unit)
         ring.open(slot, unit, 0, 1, worker)
         return worker
 
-    def _write(self, ring: Ring, slot: Slot, unit: Any, without: list[int] | None) -> None:
+    def _write(self, ring: PayloadRing, slot: Slot, unit: Any, without: list[int] | None) -> None:
         """Send a unit; where something must be left out and cannot, None, for the worker to give back."""
         task, items = (None, 0) if without and not self.can_leave_out else self.task(unit, without or [])
         message = without is not None, task, items
         pickled = frame.small(message)
-        if pickled is not None and ring.native.send(slot.number, pickled):
+        if pickled is not None and ring.send(slot, pickled):
             self.sent(unit, len(pickled))
             return
         try:
@@ -143,22 +143,22 @@ class FunctionJob:
                 f"{self._culprit(unit)} cannot be sent to a worker: {error.__cause__}; pass what can be pickled, and "
                 f"make the rest in the function"
             ) from error
-        ring.native.set_used(slot.number, size)
+        ring.set_used(slot, size)
         self.sent(unit, size)
 
     def _culprit(self, unit: Any) -> str:
         return self.what(unit)
 
-    def open_again(self, ring: Ring, slot: Slot) -> None:
+    def open_again(self, ring: PayloadRing, slot: Slot) -> None:
         """The same again, after the slot was damaged."""
         self.restore(ring, slot)
         ring.open_again(slot, 0, self.worker_of(slot.unit))
 
-    def restore(self, ring: Ring, slot: Slot) -> None:
+    def restore(self, ring: PayloadRing, slot: Slot) -> None:
         """Write the task again: whoever had it may have begun to write the reply over it."""
         self._write(ring, slot, slot.unit, self._suspects.get(slot.sequence))
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
+    def blame(self, ring: PayloadRing, slot: Slot, row: int, deaths: int) -> bool:
         """After a first death a unit is done item by item; an item that kills twice is left out, or ends it all."""
         del ring
         without = self._suspects.setdefault(slot.sequence, [])
@@ -170,10 +170,10 @@ class FunctionJob:
         """What messages call an item of a unit."""
         return self.what(slot.unit)
 
-    def prepare(self, ring: Ring, slot: Slot) -> None:
+    def prepare(self, ring: PayloadRing, slot: Slot) -> None:
         """Nothing: what a reply is like shows when it is there."""
 
-    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
+    def deliver(self, ring: PayloadRing, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
         """Read the reply of a complete slot, as views of it where it is large; what is wrong with it is the failure."""
         unit = slot.unit
         failed = None
@@ -186,9 +186,8 @@ class FunctionJob:
                 memory = memoryview(ring.lease(slot))
                 failed = ring.take(slot)
                 size = len(memory)
-                scarce = ring.spare() == 0
-                reply = frame.read_copied(memory) if scarce else frame.read(memory)
-                self.copies += scarce and frame.has_buffers(memory)
+                reply = frame.read_copied(memory) if ring.scarce else frame.read(memory)
+                self.copies += ring.scarce and frame.has_buffers(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
             what = f"what {self._work.name()} returned for {self.what(unit)}"
             self.failure = WorkerError(f"{what} cannot be loaded in this process: {said(error)}")

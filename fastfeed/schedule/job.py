@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastfeed._native import E_POISON
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Ring, Slot
@@ -62,7 +61,7 @@ class ScheduledJob:
 
     def reason(self, ring: Ring, slot: Slot, row: int) -> str:
         """Why a row failed in a worker."""
-        return ring.native.reason(slot.number, row)
+        return ring.reason(slot, row)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         """The error for one sample."""
@@ -109,7 +108,7 @@ class ScheduledJob:
     def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
         """A row that has cost two workers is marked, so that the others pass over it."""
         if deaths > 1 and row < slot.rows:
-            ring.native.set_status(slot.number, row, E_POISON)
+            ring.forbid(slot, row)
         return False
 
     def restore(self, ring: Ring, slot: Slot) -> None:
@@ -130,7 +129,7 @@ class ScheduledJob:
     def _prepared(self, ring: Ring, slot: Slot) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
         import numpy as np
 
-        indices = np.frombuffer(ring.native.indices(slot.number, slot.rows), np.int64)
+        indices = np.frombuffer(ring.indices(slot), np.int64)
         return self.views(ring.lease(slot), slot.rows), indices
 
     def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
@@ -138,7 +137,7 @@ class ScheduledJob:
         arrays, indices = slot.prepared or self._prepared(ring, slot)
         failed = ring.take(slot)
         reasons = {row: self._reason(ring, slot, row, set_aside.get(row)) for row in failed} if failed else {}
-        return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.spare() == 0)
+        return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.scarce)
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[list[Any]]:
         """Make the same batches in this process."""

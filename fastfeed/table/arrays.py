@@ -186,7 +186,7 @@ class _ArraysJob(ScheduledJob):
         """Which row of a cell costs workers is not known, so none of the batch is tried a third time."""
         if deaths > 1:
             for each in range(slot.rows):
-                ring.native.set_status(slot.number, each, _native.E_POISON)
+                ring.forbid(slot, each)
         return False
 
     def sample_error(self, index: int, reason: str) -> SampleError:

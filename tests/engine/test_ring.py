@@ -12,7 +12,7 @@ import pytest
 from probe import finish
 
 from fastfeed import _native
-from fastfeed.engine.ring import FREE, LEASED, Damaged, Ring
+from fastfeed.engine.ring import FREE, LEASED, Damaged, PayloadRing, Ring
 from fastfeed.errors import RingMemoryError
 
 
@@ -24,7 +24,7 @@ def ring() -> Ring:
 
 
 def open_batch(ring: Ring, rows: int = 4, batch: int = 0):
-    slot = ring.free()
+    slot = ring.next_free()
     np.asarray(slot.index)[:rows] = np.arange(rows)
     ring.open(slot, 0, batch, rows)
     return slot
@@ -115,7 +115,7 @@ def test_an_abandoned_slot_waits_for_the_cell_that_is_being_written(ring: Ring) 
 def test_cells_of_a_reaped_worker_open_again_under_the_next_generation(ring: Ring) -> None:
     slot = open_batch(ring)
     finish(ring, slot, skip=(1, 3))
-    assert probe.native(ring).reopen(0) == 2
+    assert ring.reopen(0) == 2
     assert not ring.complete(slot)
     finish(ring, slot)
     assert ring.complete(slot)
@@ -209,7 +209,7 @@ def test_an_interrupt_anywhere_loses_no_slot_and_frees_none_twice(ring: Ring, na
     ring.abandon()
     ring.sweep()
     assert probe.free_slots(ring) == [0, 1]
-    assert ring.spare() == 2
+    assert not ring.scarce
 
 
 def test_an_abandoned_slot_waits_for_its_lease(ring: Ring) -> None:
@@ -218,7 +218,7 @@ def test_an_abandoned_slot_waits_for_its_lease(ring: Ring) -> None:
     ring.abandon()
     ring.sweep()
     assert slot.state is not FREE
-    assert not ring.draining
+    assert not ring.withdraw_abandoned()
     del lease
     ring.sweep()
     assert slot.state is FREE
@@ -245,6 +245,27 @@ def test_the_index_column_stays_mapped_as_long_as_anybody_has_it() -> None:
     assert index.tolist() == [0, 0, 0, 7]
 
 
+def test_a_slot_that_is_not_the_next_free_one_cannot_be_opened(ring: Ring) -> None:
+    with pytest.raises(ValueError, match="slot 1 is not the next free one"):
+        ring.open(ring.slots[1], 0, 0, 4)
+    assert probe.free_slots(ring) == [0, 1]
+    assert open_batch(ring) is ring.slots[0]
+
+
+def test_slots_are_scarce_when_the_consumer_holds_them_all(ring: Ring) -> None:
+    leases = []
+    for number in range(2):
+        assert not ring.scarce
+        slot = open_batch(ring)
+        finish(ring, slot)
+        leases.append(ring.lease(slot))
+        ring.take(slot)
+        assert ring.scarce == (number == 1)
+    leases.pop()
+    ring.sweep()
+    assert not ring.scarce
+
+
 def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -255,15 +276,15 @@ def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pyt
 
     monkeypatch.setattr("fastfeed.engine.ring.allocate", allocate)
     with pytest.raises(RingMemoryError):
-        ring.free()
-    assert ring.free() is ring.slots[0]
+        ring.next_free()
+    assert ring.next_free() is ring.slots[0]
     assert asked[0] == asked[1]
 
 
 def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Ring) -> None:
     slot = open_batch(ring, rows=2)
     probe.set_word(ring, slot, 1, 0)
-    probe.native(ring).set_waiting(_native.WAIT_BATCH)
+    ring.want_signal()
     ready = os.eventfd(0, os.EFD_NONBLOCK)
     try:
         worker = _native.FunctionWorker(probe.mapping(ring), 0, -1, ready)
@@ -276,11 +297,11 @@ def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Rin
         ring.complete(slot)
 
 
-def carry(ring: Ring, size: int) -> int:
+def carry(ring: PayloadRing, size: int) -> int:
     """Pass a payload through the first free slot; the bytes that the slot has then."""
-    slot = ring.free()
+    slot = ring.next_free()
     ring.room(slot, size)
-    probe.native(ring).set_used(slot.number, size)
+    ring.set_used(slot, size)
     ring.open(slot, 0, 0, 1)
     lease = ring.lease(slot)
     ring.take(slot)
@@ -290,7 +311,7 @@ def carry(ring: Ring, size: int) -> int:
 
 
 def test_a_payload_slot_keeps_its_memory_over_a_few_small_values_and_not_for_ever() -> None:
-    ring = Ring(slots=1, rows=1, row_bytes=None, workers=1)
+    ring = PayloadRing(slots=1, workers=1)
     try:
         large = carry(ring, 40 << 20)
         assert large < 41 << 20
