@@ -26,7 +26,7 @@ from typing import Any, Self
 from fastfeed import machine
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Job
+from fastfeed.engine.job import Delivery, Job
 from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.engine.stats import Stats
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError, WorkerError
@@ -111,7 +111,6 @@ class Feed:
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         self._check_open()
         self._turn += 1
-        self._job.failure = None
         units = self._job.units(epochs, self._workers)
         run = self._run(units) if self._workers else self._run_here(self._job.run_here(units))
         return self._timed(run, self._turn)
@@ -155,7 +154,7 @@ class Feed:
         job, pending = self._job, self._pending
         upcoming: Iterator[Any] | None = itertools.chain((first,), units)
         del first
-        failure: Exception | None = None
+        stopped: Exception | None = None  # of the units
         asked_ns = 0  # how long the last unit took to come
         while True:
             ring.sweep()
@@ -169,42 +168,49 @@ class Feed:
                     asked_ns = time.perf_counter_ns() - asked
                     addressee = -1 if unit is None else job.open(ring, slot, unit)
                 except Exception as error:  # the user's iterable or item; what came before it is delivered first
-                    unit, failure = None, error
+                    unit, stopped = None, error
                 if unit is None:
                     upcoming = None
                     break
                 pending.append(slot)
                 crew.wake(addressee, self._brisk)
             if upcoming is None and not pending:
-                if failure is not None:
-                    raise failure
+                if stopped is not None:
+                    raise stopped
                 return
             done = self._first_complete(ring, crew) or self._wait(ring, crew)
+            failure = None
             while done is not None:
                 if done is pending[0]:
                     pending.popleft()
                 else:
                     pending.remove(done)
-                self._deliver(ring, done)
+                failure = self._deliver(ring, done)
                 if crew.unstarted:
                     crew.start_more()
                 # What holds no slot is handed over together: small units spend less on going round.
-                more = pending and job.failure is None and not ring.holds
+                more = pending and failure is None and not ring.holds
                 done = self._first_complete(ring, crew) if more else None
             if self._batches:
                 yield
-            if job.failure is not None:
-                raise job.failure
+            if failure is not None:
+                try:
+                    raise failure
+                finally:
+                    del failure  # its traceback keeps this frame: no circle
 
-    def _run_here(self, outcomes: Iterator[list[Any]]) -> Iterator[None]:
+    def _run_here(self, deliveries: Iterator[Delivery]) -> Iterator[None]:
         self._abandon()
-        for batches in outcomes:
-            self._batches.extend(batches)
-            batches.clear()
+        for delivery in deliveries:
+            self._batches.extend(delivery.batches)
+            delivery.batches.clear()  # the generator's frame must not keep them alive
             if self._batches:
                 yield
-            if self._job.failure is not None:
-                raise self._job.failure
+            if delivery.failure is not None:
+                try:
+                    raise delivery.failure
+                finally:
+                    del delivery  # its traceback keeps this frame: no circle
 
     def _started(self) -> tuple[Ring, Crew]:
         if self._ring is None or self._crew is None:
@@ -220,14 +226,17 @@ class Feed:
                 raise
         return self._ring, self._crew
 
-    def _deliver(self, ring: Ring, slot: Slot) -> None:
+    def _deliver(self, ring: Ring, slot: Slot) -> Exception | None:
+        """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""
         set_aside = {}
         if self._attempts:
             for key in [key for key in self._attempts if key[0] == slot.sequence]:
                 del self._attempts[key]
                 if key in self._set_aside:
                     set_aside[key[1]] = self._set_aside.pop(key)
-        self._batches.extend(self._job.deliver(ring, slot, set_aside))
+        delivery = self._job.deliver(ring, slot, set_aside)
+        self._batches.extend(delivery.batches)
+        return delivery.failure
 
     def _first_complete(self, ring: Ring, crew: Crew) -> Slot | None:
         for slot in self._pending:
@@ -360,14 +369,16 @@ class Feed:
     @property
     def errors(self) -> list[SampleError]:
         """Every bad sample met so far, once each, in the order of their index."""
-        return [self._job.errors[index] for index in sorted(self._job.errors)]
+        errors = self._job.ledger.errors
+        return [errors[index] for index in sorted(errors)]
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
         _, size, read_ns, work_ns, idle_ns = self._totals if self._ring is None else self._ring.totals()
+        ledger = self._job.ledger
         return Stats(
             batches=self._delivered,
-            samples=self._job.samples,
+            samples=ledger.samples,
             bytes_read=size,
             wait_s=self._wait_ns / 1e9,
             consumer_s=self._consumer_ns / 1e9,
@@ -376,8 +387,8 @@ class Feed:
             idle_s=idle_ns / 1e9,
             workers=self._workers,
             deaths=self._deaths,
-            copies=self._job.copies,
-            failed=len(self._job.errors),
+            copies=ledger.copies,
+            failed=len(ledger.errors),
         )
 
     def _check_open(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from fastfeed.engine.boot import WorkerKind
@@ -13,51 +14,97 @@ from fastfeed.errors import SampleError
 R = TypeVar("R", bound=Ring)
 
 
+@dataclass(slots=True)
+class Delivery:
+    """What became of one unit: batches for the user, and what is to be raised once the user has had them."""
+
+    batches: list[Any]
+    failure: Exception | None = None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What a job has delivered since it was made.
+
+    Attributes
+    ----------
+    errors : dict of int to SampleError
+        The bad samples, by their index.
+    samples : int
+        Good samples.
+    copies : int
+        Batches that were copied because the consumer held every slot.
+    """
+
+    errors: dict[int, SampleError] = field(default_factory=dict)
+    samples: int = 0
+    copies: int = 0
+
+
 class Job(Protocol[R]):
-    """What is fed.  A unit is what fills one slot; batches are what the user gets for it, none or more."""
+    """What is fed.  A unit is what fills one slot; batches are what the user gets for it, none or more.
+
+    A feed asks for ``ring``, ``spec`` and ``table_fd`` once, when it is first iterated, and begins each iteration with
+    ``units``.  Then each unit goes through ``open``, perhaps ``prepare``, and ``deliver``; or, with num_workers=0, all
+    of them go through ``run_here``.  What a worker's death brings about is the recovery's to ask for.
+
+    Attributes
+    ----------
+    kind : WorkerKind
+        What the crew starts.
+    ledger : Ledger
+        Read by the feed's ``errors`` and ``stats``.
+    classes : list of str or None
+        What the feed's ``classes`` returns.
+    """
 
     kind: WorkerKind
-    errors: dict[int, SampleError]
-    failure: Exception | None  # to be raised once the batches before it are delivered
-    samples: int
-    copies: int
+    ledger: Ledger
     classes: list[str] | None
+
+    # ---- once, when the feed starts its workers ----
+
+    def ring(self, slots: int | None, workers: int) -> R:
+        """Make a ring of this many slots (None: as many as suit this work)."""
 
     def spec(self) -> bytes | bytearray:
         """Describe the work to the workers, in whatever form their module reads."""
 
     def table_fd(self) -> int | None:
-        """Descriptor that all workers get as well; stays the job's."""
+        """Return a descriptor that all workers get besides; it stays the job's."""
 
-    def ring(self, slots: int | None, workers: int) -> R:
-        """Make a ring of so many slots (None: as many as suit this work)."""
+    # ---- in each iteration ----
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
-        """Units in the order of opening, for so many epochs; None is for ever."""
+        """Begin an iteration over this many epochs (None: for ever): the units in the order of opening."""
 
     def open(self, ring: R, slot: Slot, unit: Any) -> int:
-        """Put a unit into a free slot and open it; the worker that it is for, or -1 where any may take it."""
-
-    def open_again(self, ring: R, slot: Slot) -> None:
-        """The same for a slot that is open already, when all its workers are dead."""
-
-    def restore(self, ring: R, slot: Slot) -> None:
-        """A worker died with cells of this open slot in hand: see to it that another can begin with them."""
+        """Put a unit into the next free slot and open it; the worker that it is for, or -1 where any may take it."""
 
     def prepare(self, ring: R, slot: Slot) -> None:
-        """The consumer is about to wait for this slot: make ready what can be."""
+        """Make ready what can be for the delivery of this slot; the feed is about to sleep until it is complete."""
 
-    def deliver(self, ring: R, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
-        """Take a complete slot; the batches for it."""
+    def deliver(self, ring: R, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
+        """Take a complete slot; `set_aside` has the rows that were given up, each with the last death on it."""
+
+    def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
+        """Do the same work in this process, for num_workers=0."""
+
+    # ---- when a worker has died, or the ring's words are damaged ----
 
     def blame(self, ring: R, slot: Slot, row: int, deaths: int) -> bool:
         """A worker died on this row of an open slot, not for the first time where deaths > 1; True sets it aside."""
 
-    def name(self, slot: Slot, row: int) -> str:
-        """What to call a row of a slot in messages."""
+    def restore(self, ring: R, slot: Slot) -> None:
+        """A worker died with cells of this open slot in hand: see to it that another can begin with them."""
 
-    def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
-        """The same work in this process, for num_workers=0: the batches for each unit."""
+    def open_again(self, ring: R, slot: Slot) -> None:
+        """The same for a slot that is open already, when all its workers are dead."""
+
+    def name(self, slot: Slot, row: int) -> str:
+        """What to call a row of a slot in messages about a death."""
+
+    # ---- when the user asks the feed ----
 
     def length(self) -> int:
         """Batches in an epoch, or TypeError."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastfeed.engine.death import Death
+from fastfeed.engine.job import Delivery
 from fastfeed.engine.ring import PayloadRing
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
@@ -119,36 +120,38 @@ class ChunksJob(FunctionJob):
         item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
         self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))
 
-    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
-        """Note the items that are left out; the first of them is the failure where they may not be."""
+    def deadly(self, unit: Any, items: dict[int, Death]) -> WorkerDied | None:
+        """Note the items that are left out; what is to be raised for the first of them where they may not be."""
         _, first, chunk = unit
+        died = None
         for offset, death in items.items():
             self._bad(first + offset, f"{death}; the item was tried twice")
-            if self._on_error == "raise" and self.failure is None:
-                self.failure = WorkerDied(
+            if self._on_error == "raise" and died is None:
+                died = WorkerDied(
                     f"item {first + offset}, {_short(chunk[offset])}, of {self._work.name()} has cost two workers; the "
                     f'last: {death}; mend it, or pass on_error="skip"',
                     pid=death.pid,
                     signal=death.signal,
                     sample=f"item {first + offset}",
                 )
-        self.samples -= len(items)
+        self.ledger.samples -= len(items)
+        return died
 
     def _bad(self, index: int, reason: str) -> None:
-        self.errors[index] = SampleError(f"item {index}", index, reason)
+        self.ledger.errors[index] = SampleError(f"item {index}", index, reason)
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
-        """The results; failures are noted or raised after what came before them."""
+    def results(self, unit: Any, reply: Any) -> Delivery:
+        """The results; failures are noted, or raised after what came before them."""
         _, first, items = unit
-        results: list[Any]
-        results, failures = reply
+        delivery = Delivery(reply[0])
+        failures = reply[1]
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
             if self._on_error == "raise":
                 what = f"item {first + offset}, {_short(items[offset])}"
-                self.failure = worker_error(self._work.name(), what, error, text)
-        self.samples += len(items) - len(failures)
-        return results
+                delivery.failure = worker_error(self._work.name(), what, error, text)
+        self.ledger.samples += len(items) - len(failures)
+        return delivery
 
     def what(self, unit: Any) -> str:
         """Name the items of a chunk."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
+from fastfeed.engine.job import Delivery, Ledger
 from fastfeed.engine.ring import PayloadRing, Slot
-from fastfeed.errors import ConfigError, SampleError, WorkerDied, WorkerError
+from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
@@ -25,7 +26,7 @@ _OVER = object()
 
 
 class FunctionJob:
-    """A job whose units are payloads; see `fastfeed.engine.feed.Job`.
+    """A job whose units are payloads; see `fastfeed.engine.job.Job`.
 
     A subclass says what the units are (`units`), what a worker is sent for one (`task`, `worker_of`) and what the user
     gets for a reply (`results`).
@@ -35,9 +36,7 @@ class FunctionJob:
     classes: list[str] | None = None
 
     def __init__(self, work: Caller, careful: bool) -> None:
-        self.errors: dict[int, SampleError] = {}
-        self.samples = self.copies = 0
-        self.failure: Exception | None = None
+        self.ledger = Ledger()
         self._work = work
         self._careful = careful
         self._epoch = 0
@@ -63,8 +62,8 @@ class FunctionJob:
         """Slots where the user names none."""
         return 2 + 2 * workers
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
-        """What the user gets for a reply."""
+    def results(self, unit: Any, reply: Any) -> Delivery:
+        """What the user gets for a reply, and what is to be raised after that."""
         raise NotImplementedError
 
     def what(self, unit: Any) -> str:
@@ -80,10 +79,10 @@ class FunctionJob:
     can_leave_out = False
     """Whether a unit can be done without one of its items."""
 
-    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
-        """Items that killed two workers: note them, or let them be the failure."""
+    def deadly(self, unit: Any, items: dict[int, Death]) -> WorkerDied | None:
+        """Note the items that killed two workers; what is to be raised for them, if anything."""
         death = next(iter(items.values()))
-        self.failure = WorkerDied(
+        return WorkerDied(
             f"{self.what(unit)} of {self._work.name()} has cost two workers; the last: {death}; a generator cannot "
             f"go on past it, so mend what it does there",
             pid=death.pid,
@@ -173,8 +172,8 @@ class FunctionJob:
     def prepare(self, ring: PayloadRing, slot: Slot) -> None:
         """Nothing: what a reply is like shows when it is there."""
 
-    def deliver(self, ring: PayloadRing, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
-        """Read the reply of a complete slot, as views of it where it is large; what is wrong with it is the failure."""
+    def deliver(self, ring: PayloadRing, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
+        """Read the reply of a complete slot, as views of it where it is large."""
         unit = slot.unit
         failed = None
         try:
@@ -187,19 +186,24 @@ class FunctionJob:
                 failed = ring.take(slot)
                 size = len(memory)
                 reply = frame.read_copied(memory) if ring.scarce else frame.read(memory)
-                self.copies += ring.scarce and frame.has_buffers(memory)
+                self.ledger.copies += ring.scarce and frame.has_buffers(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
-            what = f"what {self._work.name()} returned for {self.what(unit)}"
-            self.failure = WorkerError(f"{what} cannot be loaded in this process: {said(error)}")
-            self.failure.__cause__ = error
-            return []
+            return Delivery([], self._unloadable(unit, error))
         if failed:
-            self.failure = self._error(unit, reply)
-            return []
+            return Delivery([], self._error(unit, reply))
         self.finished(unit, size, ring)
-        if set_aside:
-            self.deadly(unit, dict(sorted(set_aside.items())))
-        return [] if reply is GivenBack else self.results(unit, reply)
+        died = self.deadly(unit, dict(sorted(set_aside.items()))) if set_aside else None
+        if reply is GivenBack:
+            return Delivery([], died)
+        delivery = self.results(unit, reply)
+        delivery.failure = delivery.failure or died
+        return delivery
+
+    def _unloadable(self, unit: Any, cause: Exception) -> WorkerError:
+        what = f"what {self._work.name()} returned for {self.what(unit)}"
+        error = WorkerError(f"{what} cannot be loaded in this process: {said(cause)}")
+        error.__cause__ = cause
+        return error
 
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
@@ -208,24 +212,26 @@ class FunctionJob:
             return worker_error(f"{what}, for {name},", self.what(unit), cause, text)
         return worker_error(name, self.what(unit), cause, text)
 
-    def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
+    def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same work in this process, with random numbers of its own."""
         aside = RandomAside()
         try:
             for unit in units:
                 task, _ = self.task(unit, [])
                 replies = self._work.here(task)
+                failed = None
                 while True:
                     with aside:
                         try:
                             reply = next(replies, _OVER)
                         except (Exception, SystemExit) as error:
-                            self.failure = self._error(unit, failure(error))
+                            failed = self._error(unit, failure(error))
                             reply = _OVER
                     if reply is _OVER:
                         break
                     yield self.results(unit, reply)
-                yield []
+                yield Delivery([], failed)
+                del failed  # its traceback may keep this frame: no circle
         finally:
             with aside:
                 self._work.close()

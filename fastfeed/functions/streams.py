@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Arguments
 
+from fastfeed.engine.job import Delivery
 from fastfeed.functions.job import FunctionJob
 from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument
 from fastfeed.wire import frame
@@ -41,13 +42,12 @@ class RunsJob(FunctionJob):
         epoch, run, bounds = unit
         return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
-        """What the run yielded; what it raised after that is the failure."""
+    def results(self, unit: Any, reply: Any) -> Delivery:
+        """What the run yielded, and what it raised after that."""
         items, failed, sealed = reply
-        self.samples += len(items)
-        if failed is not None:
-            self.failure = self._error(unit, failed)
-        return [frame.opened(item) for item in items] if sealed else list(items)
+        self.ledger.samples += len(items)
+        batches = [frame.opened(item) for item in items] if sealed else list(items)
+        return Delivery(batches, None if failed is None else self._error(unit, failed))
 
     def what(self, unit: Any) -> str:
         """Name the elements of a run."""
@@ -86,7 +86,7 @@ class StreamsJob(FunctionJob):
         del workers
         streams = range(len(self._bounds))
         for epoch in self._epochs(epochs):
-            before = self.samples
+            before = self.ledger.samples
             self._opening, self._living = epoch, list(streams)
             self._asked, self._awaited = [0 for _ in streams], [0 for _ in streams]
             # In turn, or of the stream from which the least is awaited, which is the fastest.
@@ -97,7 +97,7 @@ class StreamsJob(FunctionJob):
                 self._asked[stream] += 1
                 self._awaited[stream] += 1
                 yield epoch, stream, item, self._bounds[stream]
-            if self.samples == before:
+            if self.ledger.samples == before:
                 return  # what yields nothing would not do so for ever
 
     def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
@@ -112,7 +112,7 @@ class StreamsJob(FunctionJob):
         """Two for each stream, and one that the consumer holds: few, so that their memory stays in the caches."""
         return 2 + 2 * len(self._bounds)
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
+    def results(self, unit: Any, reply: Any) -> Delivery:
         """The item, or nothing at the stream's end."""
         epoch, stream, _, _ = unit
         if epoch == self._opening:  # replies that run on past the end belong to the epoch before
@@ -120,9 +120,9 @@ class StreamsJob(FunctionJob):
             if reply is End and stream in self._living:
                 self._living.remove(stream)
         if reply is End:
-            return []
-        self.samples += 1
-        return [reply]
+            return Delivery([])
+        self.ledger.samples += 1
+        return Delivery([reply])
 
     def what(self, unit: Any) -> str:
         """Name an item of a stream."""

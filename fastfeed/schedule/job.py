@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
+from fastfeed.engine.job import Delivery, Ledger
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.schedule.cursor import Cursor
@@ -20,7 +21,7 @@ Unit = tuple[int, int]  # epoch, batch
 
 
 class ScheduledJob:
-    """A job whose units are the batches of a schedule; see `fastfeed.engine.feed.Job`.
+    """A job whose units are the batches of a schedule; see `fastfeed.engine.job.Job`.
 
     A subclass says what a row is, and who makes it: `kind`, `views`, `row_maker` or `batch_maker`, `sample_error`,
     `unusable`, `assemble`.
@@ -29,9 +30,7 @@ class ScheduledJob:
     kind: WorkerKind
 
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
-        self.errors: dict[int, SampleError] = {}
-        self.failure: Exception | None = None
-        self.samples = self.copies = 0
+        self.ledger = Ledger()
         self.classes: list[str] | None = None
         self._schedule = schedule
         self._cursor = Cursor(schedule.batches)
@@ -132,14 +131,14 @@ class ScheduledJob:
         indices = np.frombuffer(ring.indices(slot), np.int64)
         return self.views(ring.lease(slot), slot.rows), indices
 
-    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
+    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
         """The batch of a complete slot; nothing where none of its samples could be used."""
         arrays, indices = slot.prepared or self._prepared(ring, slot)
         failed = ring.take(slot)
         reasons = {row: self._reason(ring, slot, row, set_aside.get(row)) for row in failed} if failed else {}
         return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.scarce)
 
-    def run_here(self, units: Iterator[Unit]) -> Iterator[list[Any]]:
+    def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""
         import numpy as np
 
@@ -161,7 +160,7 @@ class ScheduledJob:
 
     def _finish(
         self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str], scarce: bool
-    ) -> list[Any]:
+    ) -> Delivery:
         keep: list[int] | None = None
         if reasons or self.has_unusable():
             keep, error = self._judge(arrays, indices, reasons)
@@ -170,7 +169,7 @@ class ScheduledJob:
                 raise error
         if keep is not None:
             for array in arrays:
-                # Closing up writes only to the left of what is still to be read.
+                # Rows move to the left only, so none is overwritten before it is read.
                 for to, row in enumerate(keep):
                     if to != row:
                         array[to] = array[row]
@@ -178,11 +177,11 @@ class ScheduledJob:
             indices = indices[keep]
         if scarce and len(indices):
             arrays = [array.copy() for array in arrays]
-            self.copies += 1
-        batches = [self.assemble(arrays, indices)] if len(indices) else []
-        self.samples += len(indices)
+            self.ledger.copies += 1
+        delivery = Delivery([self.assemble(arrays, indices)] if len(indices) else [])
+        self.ledger.samples += len(indices)
         self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
-        return batches
+        return delivery
 
     def _judge(
         self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str]
@@ -196,7 +195,7 @@ class ScheduledJob:
         for row in sorted(reasons):
             index = int(indices[row])
             error = self.sample_error(index, reasons[row])
-            self.errors[index] = error
+            self.ledger.errors[index] = error
             if self._on_error == "raise":
                 return None, error
             if self._on_error == "replace" and self.unusable(index) is None:
