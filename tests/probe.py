@@ -14,7 +14,9 @@ import fastfeed as ff
 from fastfeed.engine.ring import Ring, Slot
 
 # Where ff_ring_header of csrc has these fields; a test of the ring holds what they say against the ring's own figures.
-_CELLS_PER_SLOT, _CELLS_AT, _SLOTS_AT = 40, 64, 88
+_CELLS_PER_SLOT, _TABLE_AT, _CELLS_AT, _SLOTS_AT = 40, 56, 64, 88
+# A worker's entry of the table, and where in it its sample is; what follows that is when the sample was begun.
+_ENTRY_BYTES, _SAMPLE_AT = 128, 8
 
 # ---- workers ----
 
@@ -31,14 +33,14 @@ def kill(feed: ff.Feed, nth: int = 0) -> None:
 
 def kill_in_its_loop(feed: ff.Feed, number: int) -> None:
     """Kill a worker, by its own number, once it has begun to work: so it does not count as one that fails to start."""
-    while not feed._ring.is_attached(number):
+    while not feed._running.ring.is_attached(number):
         os.sched_yield()
     os.kill(_pids(feed)[number], signal.SIGKILL)
 
 
 def all_attached(feed: ff.Feed, count: int) -> bool:
     """Whether these workers have all begun to work."""
-    return all(feed._ring.is_attached(worker) for worker in range(count))
+    return all(feed._running.ring.is_attached(worker) for worker in range(count))
 
 
 def wait_for_sleepers(feed: ff.Feed, count: int) -> None:
@@ -49,7 +51,7 @@ def wait_for_sleepers(feed: ff.Feed, count: int) -> None:
 
 def sleepers(feed: ff.Feed) -> int:
     """How many workers are asleep."""
-    return feed._ring.sleepers()
+    return feed._running.ring.sleepers()
 
 
 def wait_until_idle(feed: ff.Feed, count: int) -> None:
@@ -57,7 +59,7 @@ def wait_until_idle(feed: ff.Feed, count: int) -> None:
     while True:
         dead = [
             os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-            for pidfd in feed._crew._pidfds.values()
+            for pidfd in feed._running.crew._pidfds.values()
         ]
         if sum(dead) + sleepers(feed) >= count:
             return
@@ -66,16 +68,21 @@ def wait_until_idle(feed: ff.Feed, count: int) -> None:
 
 def samples_done(feed: ff.Feed) -> int:
     """How many samples the workers have finished."""
-    return feed._ring.totals()[0]
+    return feed._running.ring.totals()[0]
 
 
 def kill_hits(feed: ff.Feed) -> int:
     """How often the kill point that FF_KILL_AT names was passed; needs the build with kill points."""
-    return feed._ring._shared.kill_hits()
+    return feed._running.ring._shared.kill_hits()
 
 
 def _pids(feed: ff.Feed) -> dict[int, int]:
-    return dict(sorted(feed._crew._pids.items()))
+    return dict(sorted(feed._running.crew._pids.items()))
+
+
+def start(feed: ff.Feed) -> None:
+    """Start the workers, which a feed otherwise does when it is first iterated."""
+    feed._started()
 
 
 # ---- what a feed holds ----
@@ -88,7 +95,7 @@ def job(feed: ff.Feed) -> Any:
 
 def ring_bytes(feed: ff.Feed) -> int:
     """Bytes of memory behind the ring."""
-    return os.fstat(feed._ring.fd).st_blocks * 512
+    return os.fstat(feed._running.ring.fd).st_blocks * 512
 
 
 def chunk_size(feed: ff.Feed) -> int:
@@ -108,7 +115,7 @@ def has_copied(feed: ff.Feed) -> bool:
 
 def damage(feed: ff.Feed) -> None:
     """Overwrite the first word of the batch that is to be delivered next."""
-    set_word(feed._ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
+    set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
 
 
 # ---- the ring's words ----
@@ -149,6 +156,13 @@ def finish(ring: Ring, slot: Slot, owner: int = 1, skip: tuple[int, ...] = ()) -
     for cell in range(slot.rows):
         state = 2 if cell in skip else 3
         set_word(ring, slot, cell, state << 60 | owner << 48 | (word(ring, slot, cell) & ((1 << 48) - 1)))
+
+
+def set_in_hand(ring: Ring, worker: int, sequence: int, row: int, started_ns: int) -> None:
+    """Write that a worker works on this row, as the worker itself does."""
+    with memory(ring) as mapped:
+        entry = struct.unpack_from("<Q", mapped, _TABLE_AT)[0] + worker * _ENTRY_BYTES
+        struct.pack_into("<QQ", mapped, entry + _SAMPLE_AT, sequence << 32 | row, started_ns)
 
 
 def native(ring: Ring) -> Any:

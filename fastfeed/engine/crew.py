@@ -9,7 +9,7 @@ Note: how workers end
 4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
    ends the process.
 5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
-   wake-up.  It is reaped first; only then are its cells opened again (the feed does that) and a successor started.
+   wake-up.  It is reaped first; only then are its cells opened again (the recovery does that) and a successor started.
 6. Interrupts are the consumer's business: workers are started with SIGINT blocked and ignore it.
 7. A worker may have children of its own.  It leads a process group, which is ended with it, whatever ended it.
 """
@@ -161,11 +161,6 @@ class Crew:
                 os.close(pidfd)
             raise
 
-    @property
-    def pids(self) -> list[int]:
-        """Process numbers of the workers that run now, in the order of their numbers."""
-        return [self._pids[worker] for worker in sorted(self._pids)]
-
     def wake(self, worker: int | None = None, brisk: bool = False) -> None:
         """Post tokens: for this worker (-1: for whoever is asleep first), or for every worker that may be asleep.
 
@@ -233,9 +228,9 @@ class Crew:
             signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
         self._reap(worker, cause)
 
-    def running(self, worker: int) -> bool:
-        """Whether this worker is alive as far as is known."""
-        return worker in self._pids
+    def alive(self) -> list[int]:
+        """The workers that run, as far as is known."""
+        return list(self._pids)
 
     def replace(self, death: Death, sample: str | None) -> None:
         """Arrange for a successor, at once or, where deaths follow each other without progress, later and later.

@@ -14,17 +14,14 @@ from fastfeed.errors import SampleError
 R = TypeVar("R", bound=Ring)
 
 
-@dataclass(slots=True)
-class Delivery:
-    """What became of one unit: batches for the user, and what is to be raised once the user has had them."""
-
-    batches: list[Any]
-    failure: Exception | None = None
+# What became of one unit: batches for the user, and what is to be raised once the user has had them.  A bare tuple: to
+# make an object of a class would be a twentieth of what a small unit costs.
+Delivery = tuple[list[Any], Exception | None]
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What a job has delivered since it was made.
+    """What has become of a job since it was made.
 
     Attributes
     ----------
@@ -34,11 +31,14 @@ class Ledger:
         Good samples.
     copies : int
         Batches that were copied because the consumer held every slot.
+    deaths : int
+        Workers that died, or were ended because they hung.
     """
 
     errors: dict[int, SampleError] = field(default_factory=dict)
     samples: int = 0
     copies: int = 0
+    deaths: int = 0
 
 
 class Job(Protocol[R]):
@@ -92,14 +92,17 @@ class Job(Protocol[R]):
 
     # ---- when a worker has died, or the ring's words are damaged ----
 
-    def blame(self, ring: R, slot: Slot, row: int, deaths: int) -> bool:
-        """A worker died on this row of an open slot, not for the first time where deaths > 1; True sets it aside."""
+    def give_up(self, ring: R, slot: Slot, row: int) -> None:
+        """See to it that no other worker is given this row of an open slot: too many have died on it."""
 
-    def restore(self, ring: R, slot: Slot) -> None:
-        """A worker died with cells of this open slot in hand: see to it that another can begin with them."""
+    def restore(self, ring: R, slot: Slot, without: list[int] | None) -> None:
+        """See to it that another worker can begin with an open slot of which a dead one had cells in hand.
 
-    def open_again(self, ring: R, slot: Slot) -> None:
-        """The same for a slot that is open already, when all its workers are dead."""
+        `without` has the rows that were given up, and is None where no worker is known to have died on the slot.
+        """
+
+    def open_again(self, ring: R, slot: Slot, without: list[int] | None) -> None:
+        """Put the unit of an open slot there afresh, and open it: its words were damaged, and every worker is dead."""
 
     def name(self, slot: Slot, row: int) -> str:
         """What to call a row of a slot in messages about a death."""

@@ -52,14 +52,15 @@ class Damaged(Exception):
 class Slot:
     """The consumer's own record of one slot.
 
-    `unit` is what the feed put there, `prepared` what the job has made ready for its delivery, `needed` about the
-    number of bytes that it carried lately.
+    `at` is where its memory begins in the ring's file, `unit` what the feed put there, `prepared` what the job has made
+    ready for its delivery, `needed` about the number of bytes that it carried lately.
     """
 
-    __slots__ = ("index", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
+    __slots__ = ("at", "index", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
 
-    def __init__(self, number: int, index: memoryview) -> None:
+    def __init__(self, number: int, at: int, index: memoryview) -> None:
         self.number = number
+        self.at = at
         self.index = index
         self.state = FREE
         self.sequence = 0
@@ -118,7 +119,11 @@ class Ring:
                     f"this process (ulimit -v and ulimit -f), or lower prefetch or batch_size"
                 ) from error
             raise
-        self.slots = [Slot(number, self._shared.index(number)) for number in range(slots)]
+        self._stride = self._shared.slot_stride
+        self.slots = [
+            Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
+            for number in range(slots)
+        ]
         self._free = deque(self.slots)
         self._held: list[Slot] = []  # leased or draining
         self._sequence = 0
@@ -144,9 +149,6 @@ class Ring:
         self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
         self._allocated = upto
 
-    def _at(self, slot: Slot) -> int:
-        return self._shared.slots_at + slot.number * self._shared.slot_stride
-
     # ---- a slot's round ----
 
     def next_free(self) -> Slot | None:
@@ -158,9 +160,8 @@ class Ring:
         if not self._free:
             return None
         slot = self._free[0]
-        upto = self._at(slot) + self._shared.slot_stride
-        if upto > self._allocated:
-            self._allocate(upto)
+        if slot.at + self._stride > self._allocated:
+            self._allocate(slot.at + self._stride)
         return slot
 
     def open(self, slot: Slot, unit: Any, epoch: int, rows: int, worker: int = -1) -> None:
@@ -351,7 +352,7 @@ class PayloadRing(Ring):
         had = self._shared.allocated(slot.number)
         slot.needed = max(slot.needed, size)
         if size > had:
-            self._shared.set_allocated(slot.number, grow(self.fd, self._at(slot), size, self._shared.slot_stride, had))
+            self._shared.set_allocated(slot.number, grow(self.fd, slot.at, size, self._stride, had))
         return self._shared.payload(slot.number, size)
 
     def set_used(self, slot: Slot, size: int) -> None:
@@ -371,9 +372,7 @@ class PayloadRing(Ring):
         self._shared.release(slot.number, False)
         allocated = self._shared.allocated(slot.number)
         slot.needed = max(self._shared.used(slot.number), slot.needed - slot.needed // 4)
-        if allocated > max(_KEEP_BYTES, 4 * slot.needed) and self._mapping.advise(
-            self._at(slot), allocated, _MADV_REMOVE
-        ):
+        if allocated > max(_KEEP_BYTES, 4 * slot.needed) and self._mapping.advise(slot.at, allocated, _MADV_REMOVE):
             self._shared.set_allocated(slot.number, 0)
 
 

@@ -143,15 +143,15 @@ class ChunksJob(FunctionJob):
     def results(self, unit: Any, reply: Any) -> Delivery:
         """The results; failures are noted, or raised after what came before them."""
         _, first, items = unit
-        delivery = Delivery(reply[0])
-        failures = reply[1]
+        results, failures = reply
+        failure = None
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._work.name()} raised {said(error)}")
             if self._on_error == "raise":
                 what = f"item {first + offset}, {_short(items[offset])}"
-                delivery.failure = worker_error(self._work.name(), what, error, text)
+                failure = worker_error(self._work.name(), what, error, text)
         self.ledger.samples += len(items) - len(failures)
-        return delivery
+        return results, failure
 
     def what(self, unit: Any) -> str:
         """Name the items of a chunk."""

@@ -40,8 +40,6 @@ class FunctionJob:
         self._work = work
         self._careful = careful
         self._epoch = 0
-        # By sequence, units that have cost a worker: done item by item from then on, less the items in the list.
-        self._suspects: dict[int, list[int]] = {}
 
     # ---- what a subclass says ----
 
@@ -50,7 +48,7 @@ class FunctionJob:
         raise NotImplementedError
 
     def task(self, unit: Any, without: list[int]) -> tuple[Any, int]:
-        """What a worker is sent, less some items, and how many items that is."""
+        """What a worker is sent, without some items, and how many items that is."""
         raise NotImplementedError
 
     def worker_of(self, unit: Any) -> int:
@@ -128,7 +126,10 @@ class FunctionJob:
         return worker
 
     def _write(self, ring: PayloadRing, slot: Slot, unit: Any, without: list[int] | None) -> None:
-        """Send a unit; where something must be left out and cannot, None, for the worker to give back."""
+        """Send a unit: with a list of items to leave out, one that has killed a worker and is done item by item.
+
+        Where something must be left out and cannot, None is sent, for the worker to give back.
+        """
         task, items = (None, 0) if without and not self.can_leave_out else self.task(unit, without or [])
         message = without is not None, task, items
         pickled = frame.small(message)
@@ -148,22 +149,17 @@ class FunctionJob:
     def _culprit(self, unit: Any) -> str:
         return self.what(unit)
 
-    def open_again(self, ring: PayloadRing, slot: Slot) -> None:
+    def open_again(self, ring: PayloadRing, slot: Slot, without: list[int] | None) -> None:
         """The same again, after the slot was damaged."""
-        self.restore(ring, slot)
+        self.restore(ring, slot, without)
         ring.open_again(slot, 0, self.worker_of(slot.unit))
 
-    def restore(self, ring: PayloadRing, slot: Slot) -> None:
+    def restore(self, ring: PayloadRing, slot: Slot, without: list[int] | None) -> None:
         """Write the task again: whoever had it may have begun to write the reply over it."""
-        self._write(ring, slot, slot.unit, self._suspects.get(slot.sequence))
+        self._write(ring, slot, slot.unit, without)
 
-    def blame(self, ring: PayloadRing, slot: Slot, row: int, deaths: int) -> bool:
-        """After a first death a unit is done item by item; an item that kills twice is left out, or ends it all."""
-        del ring
-        without = self._suspects.setdefault(slot.sequence, [])
-        if deaths > 1:
-            without.append(row)
-        return deaths > 1
+    def give_up(self, ring: PayloadRing, slot: Slot, row: int) -> None:
+        """Nothing: the item is left out when the task is written again."""
 
     def name(self, slot: Slot, row: int) -> str:
         """What messages call an item of a unit."""
@@ -177,27 +173,25 @@ class FunctionJob:
         unit = slot.unit
         failed = None
         try:
-            if not self._suspects and (pickled := ring.receive(slot)) is not None:
+            if (pickled := ring.receive(slot)) is not None:
                 size = len(pickled)
                 reply = pickle.loads(pickled)
             else:
-                self._suspects.pop(slot.sequence, None)
                 memory = memoryview(ring.lease(slot))
                 failed = ring.take(slot)
                 size = len(memory)
                 reply = frame.read_copied(memory) if ring.scarce else frame.read(memory)
                 self.ledger.copies += ring.scarce and frame.has_buffers(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
-            return Delivery([], self._unloadable(unit, error))
+            return [], self._unloadable(unit, error)
         if failed:
-            return Delivery([], self._error(unit, reply))
+            return [], self._error(unit, reply)
         self.finished(unit, size, ring)
         died = self.deadly(unit, dict(sorted(set_aside.items()))) if set_aside else None
         if reply is GivenBack:
-            return Delivery([], died)
-        delivery = self.results(unit, reply)
-        delivery.failure = delivery.failure or died
-        return delivery
+            return [], died
+        results = self.results(unit, reply)
+        return results if died is None else (results[0], results[1] or died)
 
     def _unloadable(self, unit: Any, cause: Exception) -> WorkerError:
         what = f"what {self._work.name()} returned for {self.what(unit)}"
@@ -230,7 +224,7 @@ class FunctionJob:
                     if reply is _OVER:
                         break
                     yield self.results(unit, reply)
-                yield Delivery([], failed)
+                yield [], failed
                 del failed  # its traceback may keep this frame: no circle
         finally:
             with aside:

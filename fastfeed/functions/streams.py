@@ -47,7 +47,7 @@ class RunsJob(FunctionJob):
         items, failed, sealed = reply
         self.ledger.samples += len(items)
         batches = [frame.opened(item) for item in items] if sealed else list(items)
-        return Delivery(batches, None if failed is None else self._error(unit, failed))
+        return batches, None if failed is None else self._error(unit, failed)
 
     def what(self, unit: Any) -> str:
         """Name the elements of a run."""
@@ -120,9 +120,9 @@ class StreamsJob(FunctionJob):
             if reply is End and stream in self._living:
                 self._living.remove(stream)
         if reply is End:
-            return Delivery([])
+            return [], None
         self.ledger.samples += 1
-        return Delivery([reply])
+        return [reply], None
 
     def what(self, unit: Any) -> str:
         """Name an item of a stream."""

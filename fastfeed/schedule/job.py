@@ -98,19 +98,18 @@ class ScheduledJob:
         ring.open(slot, unit, epoch, rows)
         return -1
 
-    def open_again(self, ring: Ring, slot: Slot) -> None:
+    def open_again(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
         """The same again, after the slot was damaged."""
         epoch, batch = slot.unit
         self._schedule.fill(epoch, batch, slot.index)
         ring.open_again(slot, epoch)
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
-        """A row that has cost two workers is marked, so that the others pass over it."""
-        if deaths > 1 and row < slot.rows:
+    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
+        """Mark the row, so that workers pass over it."""
+        if row < slot.rows:
             ring.forbid(slot, row)
-        return False
 
-    def restore(self, ring: Ring, slot: Slot) -> None:
+    def restore(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
         """Nothing: a worker writes its rows and their status, and reads what it does not write."""
 
     def name(self, slot: Slot, row: int) -> str:
@@ -178,10 +177,10 @@ class ScheduledJob:
         if scarce and len(indices):
             arrays = [array.copy() for array in arrays]
             self.ledger.copies += 1
-        delivery = Delivery([self.assemble(arrays, indices)] if len(indices) else [])
+        batches = [self.assemble(arrays, indices)] if len(indices) else []
         self.ledger.samples += len(indices)
         self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
-        return delivery
+        return batches, None
 
     def _judge(
         self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, str]

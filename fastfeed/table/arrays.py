@@ -182,12 +182,10 @@ class _ArraysJob(ScheduledJob):
     def reason(self, ring: Ring, slot: Slot, row: int) -> str:
         return self._fault()
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
-        """Which row of a cell costs workers is not known, so none of the batch is tried a third time."""
-        if deaths > 1:
-            for each in range(slot.rows):
-                ring.forbid(slot, each)
-        return False
+    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
+        """Mark every row of the batch: which row of a cell costs workers is not known."""
+        for each in range(slot.rows):
+            ring.forbid(slot, each)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(f"sample {index}", index, reason, remedy="mend the file, and make a new feed")

@@ -335,19 +335,21 @@ def test_a_killed_worker_costs_nothing() -> None:
 
 def test_a_batch_that_has_cost_two_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with ff.arrays(np.arange(N), batch_size=100, num_workers=1) as feed:
-        job, opened = feed._job, feed._job.open
-        _, crew = feed._started()
-        os.kill(crew.pids[0], signal.SIGSTOP)
-        os.waitid(os.P_PID, crew.pids[0], os.WSTOPPED)
+        job = probe.job(feed)
+        opened = job.open
+        probe.start(feed)
+        (worker,) = probe.workers(feed)
+        os.kill(worker, signal.SIGSTOP)
+        os.waitid(os.P_PID, worker, os.WSTOPPED)
 
-        def open_and_blame(ring: Any, slot: Any, unit: Any) -> int:
-            worker = opened(ring, slot, unit)
-            job.blame(ring, slot, 50, 2)
+        def open_and_give_up(ring: Any, slot: Any, unit: Any) -> int:
+            addressee = opened(ring, slot, unit)
+            job.give_up(ring, slot, 50)
             if slot.unit == (0, 1):
-                os.kill(crew.pids[0], signal.SIGCONT)
-            return worker
+                os.kill(worker, signal.SIGCONT)
+            return addressee
 
-        monkeypatch.setattr(job, "open", open_and_blame)
+        monkeypatch.setattr(job, "open", open_and_give_up)
         with pytest.raises(ff.SampleError):
             list(feed)
         assert len(feed.errors) == 1
