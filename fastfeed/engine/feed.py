@@ -21,6 +21,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from fastfeed import machine
@@ -46,6 +47,15 @@ class _Running(NamedTuple):
     recovery: Recovery
 
 
+@dataclass(slots=True)
+class _Clock:
+    """Where the consumer's time went, in nanoseconds: waiting (of that, pulling units), and the user's loop."""
+
+    wait_ns: int = 0
+    pull_ns: int = 0
+    consumer_ns: int = 0
+
+
 class _Units:
     """The units of one iteration, pulled one by one.
 
@@ -59,24 +69,26 @@ class _Units:
         How long the last unit took to come.
     """
 
-    def __init__(self, units: Iterator[Any]) -> None:
+    def __init__(self, units: Iterator[Any], clock: _Clock) -> None:
         self._units = units
+        self._clock = clock
         self.over = False
         self.failure: Exception | None = None
         self.took_ns = 0
 
     def any(self) -> bool:
         """Whether there is a first unit; it is pulled, and comes next."""
-        for first in self._units:
+        first = self.pull()
+        if first is not None:
             self._units = itertools.chain((first,), self._units)
-            return True
-        return False
+        return first is not None
 
     def pull(self) -> Any:
         """The next unit, or None."""
         asked = time.perf_counter_ns()
         unit = next(self._units, None)
-        self.took_ns = time.perf_counter_ns() - asked
+        self.took_ns = took_ns = time.perf_counter_ns() - asked
+        self._clock.pull_ns += took_ns
         return unit
 
     def __iter__(self) -> Iterator[Any]:
@@ -112,7 +124,7 @@ class Feed:
         self._pending: deque[Slot] = deque()
         self._batches: deque[Any] = deque()
         self._delivered = 0
-        self._wait_ns = self._consumer_ns = 0
+        self._clock = _Clock()
         self._brisk = False  # the last unit took next to no time
         self._totals = (0, 0, 0, 0, 0)  # of the workers, once they are gone
 
@@ -157,7 +169,7 @@ class Feed:
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         self._check_open()
         self._turn += 1
-        units = _Units(self._job.units(epochs, self._workers))
+        units = _Units(self._job.units(epochs, self._workers), self._clock)
         return self._timed(self._run(units) if self._workers else self._run_here(units), self._turn)
 
     def _timed(self, run: Iterator[None], turn: int) -> Iterator[Any]:
@@ -167,7 +179,7 @@ class Feed:
         try:
             for _ in run:
                 handed = time.perf_counter_ns()
-                self._wait_ns += handed - resumed
+                self._clock.wait_ns += handed - resumed
                 self._delivered += len(batches)
                 while batches:
                     # Not through a local: the generator's frame must not keep the batch alive.
@@ -176,7 +188,7 @@ class Feed:
                         self._check_open()
                         raise FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
                 before, resumed = resumed, time.perf_counter_ns()
-                self._consumer_ns += resumed - handed
+                self._clock.consumer_ns += resumed - handed
                 self._brisk = resumed - before < _BRISK_NS
                 if os.getpid() != self._pid:
                     self._check_open()
@@ -353,8 +365,9 @@ class Feed:
             batches=self._delivered,
             samples=ledger.samples,
             bytes_read=size,
-            wait_s=self._wait_ns / 1e9,
-            consumer_s=self._consumer_ns / 1e9,
+            wait_s=self._clock.wait_ns / 1e9,
+            pull_s=self._clock.pull_ns / 1e9,
+            consumer_s=self._clock.consumer_ns / 1e9,
             read_s=read_ns / 1e9,
             work_s=work_ns / 1e9,
             idle_s=idle_ns / 1e9,
@@ -362,6 +375,7 @@ class Feed:
             deaths=ledger.deaths,
             copies=ledger.copies,
             failed=len(ledger.errors),
+            remedies=self._job.remedies,
         )
 
     def _check_open(self) -> None:

@@ -19,6 +19,31 @@ R = TypeVar("R", bound=Ring)
 Delivery = tuple[list[Any], Exception | None]
 
 
+@dataclass(frozen=True)
+class Remedies:
+    """What the user of one kind of work can do about what is slow or large; each is part of a sentence.
+
+    Attributes
+    ----------
+    less_memory : str
+        Where the ring is refused: "lower prefetch or batch_size".
+    faster_source : str
+        Where the source is the slow side: "use faster storage".
+    less_work : str
+        What makes the workers' work cheaper: "smaller images, fewer bytes".
+    more_workers : str
+        Where the workers are the slow side, and a processor has none yet.
+    pulled : str
+        What the consumer's process pulls from the source: "the next items of the iterable".
+    """
+
+    less_memory: str
+    faster_source: str
+    less_work: str
+    more_workers: str = "use more workers"
+    pulled: str = "the order of the samples"
+
+
 @dataclass(slots=True)
 class Ledger:
     """What has become of a job since it was made.
@@ -54,12 +79,15 @@ class Job(Protocol[R]):
         What the crew starts.
     ledger : Ledger
         Read by the feed's ``errors`` and ``stats``.
+    remedies : Remedies
+        Read by the feed's ``stats``, and where memory is refused.
     classes : list of str or None
         What the feed's ``classes`` returns.
     """
 
     kind: WorkerKind
     ledger: Ledger
+    remedies: Remedies
     classes: list[str] | None
 
     # ---- once, when the feed starts its workers ----

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery
+from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.ring import PayloadRing
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
@@ -17,20 +17,21 @@ from fastfeed.wire import frame
 from fastfeed.wire.failure import said
 from fastfeed.wire.snapshot import FIXED, snapshot
 
-# An automatic chunk is to take a worker, and the iterable, about this long, and neither it nor its results shall be
-# large.
+# Target for an automatic chunk: this long to pull and this long to run, with small items and results.
 _CHUNK_S = 2e-3
-
-
 _CHUNK_BYTES = 1 << 20
-
-
 _CHUNK_ITEMS = 4096
 
 
 class ChunksJob(FunctionJob):
     """Chunks of an iterable through a function."""
 
+    remedies = Remedies(
+        less_memory="lower prefetch, or the size of items and results",
+        faster_source="let it yield less (a path, say) and have the function do the rest, which the workers run",
+        less_work="a faster function, smaller items and results",
+        pulled="the next items of the iterable",
+    )
     can_leave_out = True
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger
+from fastfeed.engine.job import Delivery, Ledger, Remedies
 from fastfeed.engine.ring import PayloadRing, Slot
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
@@ -28,11 +28,12 @@ _OVER = object()
 class FunctionJob:
     """A job whose units are payloads; see `fastfeed.engine.job.Job`.
 
-    A subclass says what the units are (`units`), what a worker is sent for one (`task`, `worker_of`) and what the user
-    gets for a reply (`results`).
+    A subclass says what the units are (`units`), what a worker is sent for one (`task`, `worker_of`), what the user
+    gets for a reply (`results`), and what can be done about slow work (`remedies`).
     """
 
     kind = WorkerKind("fastfeed.functions.worker", AS_IN_THE_CONSUMER, addressed=True)
+    remedies: Remedies
     classes: list[str] | None = None
 
     def __init__(self, work: Caller, careful: bool) -> None:

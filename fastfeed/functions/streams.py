@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Arguments
 
-from fastfeed.engine.job import Delivery
+from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.functions.job import FunctionJob
 from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument
 from fastfeed.wire import frame
 
+_REMEDIES = Remedies(
+    less_memory="lower prefetch, or yield smaller pieces",
+    faster_source="pass an argument whose slices take less time to make",
+    less_work="a faster generator, smaller items",
+    pulled="slices of the argument that is split",
+)
+
 
 class RunsJob(FunctionJob):
     """Runs of a split argument, each a call of its own, in one slot each."""
+
+    remedies = _REMEDIES
 
     def __init__(
         self,
@@ -71,6 +81,10 @@ class StreamsJob(FunctionJob):
     ) -> None:
         super().__init__(StreamCaller(function, arguments, split, seed), careful)
         self._ordered = ordered
+        self.remedies = _REMEDIES
+        if count is None and streams == 1:
+            alone = "one worker runs the one stream: cut an argument with split=, or pass copies=True"
+            self.remedies = replace(_REMEDIES, more_workers=alone)
         self._bounds: list[tuple[int, int] | None] = [None] * streams
         if count is not None:
             self._bounds = [(count * s // streams, count * (s + 1) // streams) for s in range(streams)]

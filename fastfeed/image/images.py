@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
+from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.image.finish import TRANSFORM, RowFailed, finisher
 from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Compiled, compile_plan
@@ -135,6 +136,11 @@ class _ImageJob(ScheduledJob):
     """Images as the feed's work."""
 
     kind = WorkerKind("fastfeed.image.worker", ISOLATED, addressed=False)
+    remedies = Remedies(
+        less_memory="lower prefetch, batch_size or the image size, or use dtype='uint8'",
+        faster_source="use faster storage, or more workers to overlap the reads",
+        less_work="smaller images, cheaper transforms, fewer bytes",
+    )
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger
+from fastfeed.engine.job import Delivery, Ledger, Remedies
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.schedule.cursor import Cursor
@@ -23,11 +23,12 @@ Unit = tuple[int, int]  # epoch, batch
 class ScheduledJob:
     """A job whose units are the batches of a schedule; see `fastfeed.engine.job.Job`.
 
-    A subclass says what a row is, and who makes it: `kind`, `views`, `row_maker` or `batch_maker`, `sample_error`,
-    `unusable`, `assemble`.
+    A subclass says what a row is, who makes it, and what can be done about slow work: `kind`, `remedies`, `views`,
+    `row_maker` or `batch_maker`, `sample_error`, `unusable`, `assemble`.
     """
 
     kind: WorkerKind
+    remedies: Remedies
 
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
         self.ledger = Ledger()

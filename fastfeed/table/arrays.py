@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
+from fastfeed.engine.job import Remedies
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.options import Engine
@@ -110,6 +111,11 @@ class _ArraysJob(ScheduledJob):
     """Rows of arrays as the feed's work."""
 
     kind = WorkerKind("fastfeed.table.worker", ISOLATED, addressed=False)
+    remedies = Remedies(
+        less_memory="lower prefetch or batch_size",
+        faster_source="use faster storage, arrays in memory, or more workers to overlap the reads",
+        less_work="smaller rows, a dtype of fewer bytes",
+    )
 
     def __init__(self, columns: Columns, keys: list[Hashable] | None, schedule: Schedule, with_index: bool) -> None:
         rows = schedule.rows(0) if schedule.batches else 1
