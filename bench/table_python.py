@@ -25,6 +25,9 @@ import numpy as np
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+import probe
 
 import fastfeed as ff
 from fastfeed.machine import available_cpus
@@ -289,8 +292,7 @@ def pulled(options: argparse.Namespace) -> list[Row]:
     with ff.map(double, endless(), batch_size=8, prefetch=6, num_workers=options.workers) as feed:
         results = iter(feed)
         next(results)
-        while feed._ring.native.sleepers() < options.workers:
-            time.sleep(0.01)
+        probe.wait_for_sleepers(feed, options.workers)
         batches = seen / 8
         results.close()
     return [("batches pulled while the consumer stops, prefetch=6", "all (Pool.imap)", "at most 6", f"{batches:g}")]

@@ -2,11 +2,13 @@
 
     job --unit--> feed.py --> ring.py --words--> workers        crew.py starts, watches and ends them
 
-A room of work gives the engine a job (`feed.Job`) and a kind of worker (`boot.WorkerKind`); the engine does the rest.
+A room of work gives the engine a job (`job.Job`) and a kind of worker (`boot.WorkerKind`); the engine does the rest.
 
-feed.py     the consumer's loop: open, wait, deliver        stats.py   what happened, and which side is slow
-ring.py     slots and their books                           memory.py  pages that exist before anybody stores to them
-crew.py     worker processes: start, watch, restart, stop   boot.py    what consumer and worker agree on at the start
+job.py       what a room of work must say                    stats.py   what happened, and which side is slow
+feed.py      the consumer's loop: open, wait, deliver        memory.py  pages that exist before anybody stores to them
+ring.py      slots, their books, and all shared words        boot.py    what consumer and worker agree on at the start
+crew.py      worker processes: start, watch, restart, stop   death.py   one worker's end, in words
+recovery.py  who died on what, and how work goes on
 
 Words: slot (memory of one batch or payload), cell (rows of a slot that one worker claims), lease (what keeps a slot
 from being used again), crew (the workers of one feed), unit (what fills one slot).

@@ -9,7 +9,7 @@ Note: how workers end
 4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
    ends the process.
 5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
-   wake-up.  It is reaped first; only then are its cells opened again (the feed does that) and a successor started.
+   wake-up.  It is reaped first; only then are its cells opened again (the recovery does that) and a successor started.
 6. Interrupts are the consumer's business: workers are started with SIGINT blocked and ignore it.
 7. A worker may have children of its own.  It leads a process group, which is ended with it, whatever ended it.
 """
@@ -161,32 +161,27 @@ class Crew:
                 os.close(pidfd)
             raise
 
-    @property
-    def pids(self) -> list[int]:
-        """Process numbers of the workers that run now, in the order of their numbers."""
-        return [self._pids[worker] for worker in sorted(self._pids)]
-
     def wake(self, worker: int | None = None, brisk: bool = False) -> None:
         """Post tokens: for this worker (-1: for whoever is asleep first), or for every worker that may be asleep.
 
         Waking a process costs more than a small unit of work.  While units come and go briskly, one for anybody is
         left to the workers that are awake; `wake` without arguments makes up for it before the consumer sleeps.
         """
-        native = self._ring.native
+        ring = self._ring
         if not self._own_wake:
-            sleepers = native.sleepers()
+            sleepers = ring.sleepers()
             if sleepers:
                 os.eventfd_write(self._wake_fds[0], sleepers)
             return
-        if brisk and worker == -1 and native.sleepers() < len(self._pids):
+        if brisk and worker == -1 and ring.sleepers() < len(self._pids):
             self._owing = True
             return
         if self._owing:
             worker, self._owing = None, False
-        # Each by its number: one that finds nothing may be asleep again before this is through, and is not to get the
-        # token of another.
+        # Each by its number: a woken worker may find nothing and sleep again while this loop runs, and must not take a
+        # token that is meant for another.
         for each in self._pids if worker is None else (worker,):
-            native.rouse(each, self._wake_fds)
+            ring.rouse(each, self._wake_fds)
 
     def wait(self, timeout_s: float | None) -> bool:
         """Block until a batch may be complete, a worker has died, a restart is due or the time is over.
@@ -233,9 +228,9 @@ class Crew:
             signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
         self._reap(worker, cause)
 
-    def running(self, worker: int) -> bool:
-        """Whether this worker is alive as far as is known."""
-        return worker in self._pids
+    def alive(self) -> list[int]:
+        """The workers that run, as far as is known."""
+        return list(self._pids)
 
     def replace(self, death: Death, sample: str | None) -> None:
         """Arrange for a successor, at once or, where deaths follow each other without progress, later and later.
@@ -247,8 +242,8 @@ class Crew:
         WorkerDied
             If workers die before they reach their loop, or one after another without finishing a sample.
         """
-        samples = self._ring.native.totals()[0]
-        attached = self._ring.native.is_attached(death.worker)
+        samples = self._ring.totals()[0]
+        attached = self._ring.is_attached(death.worker)
         progress = samples > self._samples_at_death
         if attached or progress:
             self._start_deaths = 0
@@ -256,7 +251,7 @@ class Crew:
             self._start_deaths += 1
         self._idle_deaths = 0 if progress else self._idle_deaths + 1
         self._samples_at_death = samples
-        self._ring.native.forget(death.worker)
+        self._ring.forget(death.worker)
         backoff = 0.0
         if self._idle_deaths > 1:
             backoff = min(_FIRST_BACKOFF_S * 2 ** (self._idle_deaths - 2), _LAST_BACKOFF_S)
@@ -290,7 +285,7 @@ class Crew:
         self.unstarted.clear()
         try:
             if self._pids and grace > 0:
-                self._ring.native.set_stop()
+                self._ring.set_stop()
                 for fd in self._wake_fds:
                     os.eventfd_write(fd, len(self._pids))
                 deadline = time.monotonic() + grace

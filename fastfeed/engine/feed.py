@@ -7,9 +7,9 @@
     the user's loop <--batch-- job <--lease-- next complete slot (the oldest, or any)
 
 The job knows what a unit is (a batch of a schedule, a chunk of a map, an item of a stream) and what the user gets for
-it; the feed knows workers, order and waiting.  Everything happens inside ``next()``: opening, waiting, reaping,
-restarting, delivering.  There is no thread, so there is nothing to shut down but the crew, and an exception, an
-interrupt or a ``break`` leaves consistent books behind.
+it; the feed knows order and waiting; the recovery knows what follows from a worker's death.  Everything happens inside
+``next()``: opening, waiting, reaping, restarting, delivering.  There is no thread, so there is nothing to shut down but
+the crew, and an exception, an interrupt or a ``break`` leaves consistent books behind.
 """
 
 from __future__ import annotations
@@ -21,26 +21,87 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 from fastfeed import machine
-from fastfeed._native import WAIT_BATCH, WAIT_CELL, WAIT_NOT
 from fastfeed.engine.crew import Crew
-from fastfeed.engine.death import Death
 from fastfeed.engine.job import Job
+from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.engine.stats import Stats
-from fastfeed.errors import FeedClosed, RingMemoryError, SampleError, WorkerError
+from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
 from fastfeed.options import EngineOptions, whole
 
-# A sample that kills its worker this often is set aside.
-_ATTEMPTS = 2
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
 # A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
 _SLOW_SOURCE_NS = 10_000_000
-# Damaged rings that are mended before giving up.
-_DAMAGES = 3
+
+
+class _Running(NamedTuple):
+    """What is there while a feed has workers."""
+
+    ring: Ring
+    crew: Crew
+    recovery: Recovery
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Where the consumer's time went, in nanoseconds: waiting (of that, pulling units), and the user's loop."""
+
+    wait_ns: int = 0
+    pull_ns: int = 0
+    consumer_ns: int = 0
+
+
+class _Units:
+    """The units of one iteration, pulled one by one.
+
+    Attributes
+    ----------
+    over : bool
+        Nothing more is to be pulled.
+    failure : Exception or None
+        Why there is nothing more, where that is not simply the end.
+    took_ns : int
+        How long the last unit took to come.
+    """
+
+    def __init__(self, units: Iterator[Any], clock: _Clock) -> None:
+        self._units = units
+        self._clock = clock
+        self.over = False
+        self.failure: Exception | None = None
+        self.took_ns = 0
+
+    def any(self) -> bool:
+        """Whether there is a first unit; it is pulled, and comes next."""
+        first = self.pull()
+        if first is not None:
+            self._units = itertools.chain((first,), self._units)
+        return first is not None
+
+    def pull(self) -> Any:
+        """The next unit, or None."""
+        asked = time.perf_counter_ns()
+        unit = next(self._units, None)
+        self.took_ns = took_ns = time.perf_counter_ns() - asked
+        self._clock.pull_ns += took_ns
+        return unit
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.pull, None)
+
+    def raise_failure(self) -> None:
+        """Raise the failure, if there is one; once."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback keeps this frame: no circle
 
 
 class Feed:
@@ -51,23 +112,19 @@ class Feed:
     shared memory that nothing overwrites while you keep them; if you keep many, further ones are copies.
     """
 
-    def __init__(self, job: Job, engine: EngineOptions) -> None:
+    def __init__(self, job: Job[Any], engine: EngineOptions) -> None:
         self._job = job
         self._engine = engine
         self._workers = machine.available_cpus() if engine.num_workers is None else engine.num_workers
-        self._ring: Ring | None = None
-        self._crew: Crew | None = None
+        self._running: _Running | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._pid = os.getpid()
         self._closed = False
         self._turn = 0
         self._pending: deque[Slot] = deque()
-        # By (sequence, row): how many workers died on it, and the last death of those set aside.
-        self._attempts: dict[tuple[int, int], int] = {}
-        self._set_aside: dict[tuple[int, int], Death] = {}
         self._batches: deque[Any] = deque()
-        self._delivered = self._deaths = self._damages = 0
-        self._wait_ns = self._consumer_ns = 0
+        self._delivered = 0
+        self._clock = _Clock()
         self._brisk = False  # the last unit took next to no time
         self._totals = (0, 0, 0, 0, 0)  # of the workers, once they are gone
 
@@ -112,10 +169,8 @@ class Feed:
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         self._check_open()
         self._turn += 1
-        self._job.failure = None
-        units = self._job.units(epochs, self._workers)
-        run = self._run(units) if self._workers else self._run_here(self._job.run_here(units))
-        return self._timed(run, self._turn)
+        units = _Units(self._job.units(epochs, self._workers), self._clock)
+        return self._timed(self._run(units) if self._workers else self._run_here(units), self._turn)
 
     def _timed(self, run: Iterator[None], turn: int) -> Iterator[Any]:
         """Hand batches over, and see who waits for whom."""
@@ -124,7 +179,7 @@ class Feed:
         try:
             for _ in run:
                 handed = time.perf_counter_ns()
-                self._wait_ns += handed - resumed
+                self._clock.wait_ns += handed - resumed
                 self._delivered += len(batches)
                 while batches:
                     # Not through a local: the generator's frame must not keep the batch alive.
@@ -133,7 +188,7 @@ class Feed:
                         self._check_open()
                         raise FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
                 before, resumed = resumed, time.perf_counter_ns()
-                self._consumer_ns += resumed - handed
+                self._clock.consumer_ns += resumed - handed
                 self._brisk = resumed - before < _BRISK_NS
                 if os.getpid() != self._pid:
                     self._check_open()
@@ -145,211 +200,149 @@ class Feed:
             if turn == self._turn and os.getpid() == self._pid:
                 self._abandon()
 
+    # ---- without workers ----
+
+    def _run_here(self, units: _Units) -> Iterator[None]:
+        self._abandon()
+        for batches, failure in self._job.run_here(iter(units)):
+            self._batches.extend(batches)
+            batches.clear()  # the generator's frame must not keep them alive
+            if self._batches:
+                yield
+            if failure is not None:
+                try:
+                    raise failure
+                finally:
+                    del failure  # its traceback keeps this frame: no circle
+
     # ---- with workers ----
 
-    def _run(self, units: Iterator[Any]) -> Iterator[None]:
+    def _run(self, units: _Units) -> Iterator[None]:
+        """Whenever something is in `self._batches`, yield."""
         self._abandon()
-        first = next(units, None)
-        if first is None:
-            return
-        ring, crew = self._started()
-        job, pending = self._job, self._pending
-        upcoming: Iterator[Any] | None = itertools.chain((first,), units)
-        del first
-        failure: Exception | None = None
-        asked_ns = 0  # how long the last unit took to come
+        if not units.any():
+            return  # no worker is started for nothing
+        running = self._started()
         while True:
-            ring.sweep()
-            # Nothing is taken from the units before there is a slot for it.
-            while upcoming is not None and (slot := ring.free()) is not None:
-                if asked_ns > _SLOW_SOURCE_NS and self._first_complete(ring, crew):
-                    break
-                try:
-                    asked = time.perf_counter_ns()
-                    unit = next(upcoming, None)
-                    asked_ns = time.perf_counter_ns() - asked
-                    addressee = -1 if unit is None else job.open(ring, slot, unit)
-                except Exception as error:  # the user's iterable or item; what came before it is delivered first
-                    unit, failure = None, error
-                if unit is None:
-                    upcoming = None
-                    break
-                pending.append(slot)
-                crew.wake(addressee, self._brisk)
-            if upcoming is None and not pending:
-                if failure is not None:
-                    raise failure
+            running.ring.sweep()
+            self._open(running, units)
+            if units.over and not self._pending:
+                units.raise_failure()
                 return
-            done = self._first_complete(ring, crew) or self._wait(ring, crew)
+            done = self._first_complete(running) or self._wait(running)
+            failure = None
             while done is not None:
-                if done is pending[0]:
-                    pending.popleft()
-                else:
-                    pending.remove(done)
-                self._deliver(ring, done)
-                if crew.unstarted:
-                    crew.start_more()
+                failure = self._deliver(running, done)
                 # What holds no slot is handed over together: small units spend less on going round.
-                more = pending and job.failure is None and not ring.holding
-                done = self._first_complete(ring, crew) if more else None
+                more = self._pending and failure is None and not running.ring.holds
+                done = self._first_complete(running) if more else None
             if self._batches:
                 yield
-            if job.failure is not None:
-                raise job.failure
+            if failure is not None:
+                try:
+                    raise failure
+                finally:
+                    del failure  # its traceback keeps this frame: no circle
 
-    def _run_here(self, outcomes: Iterator[list[Any]]) -> Iterator[None]:
-        self._abandon()
-        for batches in outcomes:
-            self._batches.extend(batches)
-            batches.clear()
-            if self._batches:
-                yield
-            if self._job.failure is not None:
-                raise self._job.failure
-
-    def _started(self) -> tuple[Ring, Crew]:
-        if self._ring is None or self._crew is None:
+    def _started(self) -> _Running:
+        if self._running is None:
             job = self._job
             ring = job.ring(self._engine.prefetch, self._workers)
             try:
                 crew = Crew(ring, job.kind, job.spec(), job.table_fd(), self._workers)
                 self._stop = weakref.finalize(self, _shut_down, crew, ring, self._pid)
+                running = _Running(ring, crew, Recovery(job, ring, crew, self._pending, self._engine.timeout))
                 crew.start()
-                self._ring, self._crew = ring, crew
+                self._running = running
             except BaseException:
                 ring.close()
                 raise
-        return self._ring, self._crew
+        return self._running
 
-    def _deliver(self, ring: Ring, slot: Slot) -> None:
-        set_aside = {}
-        if self._attempts:
-            for key in [key for key in self._attempts if key[0] == slot.sequence]:
-                del self._attempts[key]
-                if key in self._set_aside:
-                    set_aside[key[1]] = self._set_aside.pop(key)
-        self._batches.extend(self._job.deliver(ring, slot, set_aside))
+    def _open(self, running: _Running, units: _Units) -> None:
+        """Fill the free slots; nothing is taken from the units before there is a slot for it."""
+        ring, crew, _ = running
+        while not units.over and (slot := ring.next_free()) is not None:
+            if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
+                return
+            try:
+                unit = units.pull()
+                addressee = -1 if unit is None else self._job.open(ring, slot, unit)
+            except Exception as error:  # the user's iterable or item; what came before it is delivered first
+                unit, units.failure = None, error
+            if unit is None:
+                units.over = True
+                return
+            self._pending.append(slot)
+            crew.wake(addressee, self._brisk)
 
-    def _first_complete(self, ring: Ring, crew: Crew) -> Slot | None:
+    def _first_complete(self, running: _Running) -> Slot | None:
+        """The slot that may be delivered next, if it is complete: the oldest, or any where the order is free."""
         for slot in self._pending:
             try:
-                if ring.complete(slot):
+                if running.ring.complete(slot):
                     return slot
             except Damaged as damage:
-                self._quarantine(ring, crew, slot, damage)
+                running.recovery.quarantine(slot, damage)
                 return None
             if self._engine.ordered:
                 return None
         return None
 
-    def _wait(self, ring: Ring, crew: Crew) -> Slot | None:
-        """Sleep until something can have changed, and see to deaths and hung workers; a slot that is complete now."""
+    def _wait(self, running: _Running) -> Slot | None:
+        """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
+        ring, crew, recovery = running
         if self._pending and self._engine.ordered and self._pending[0].prepared is None:
             self._job.prepare(ring, self._pending[0])
         if crew.unburied:
-            self._bury_dead(ring, crew)
-        # With nothing pending every slot drains after a break, and any cell that is published may free one.
-        ring.native.set_waiting(WAIT_BATCH if self._pending else WAIT_CELL)
+            recovery.bury()
+        # With nothing pending all slots drain after a loop that was left, and any cell that is finished may free one.
+        ring.want_signal(each_cell=not self._pending)
         try:
-            done = self._first_complete(ring, crew)
-            if done is not None or (not self._pending and ring.drained()):
+            # Looked at once more: what came before the wish for a signal gave none.
+            done = self._first_complete(running)
+            if done is not None or (not self._pending and ring.sweep()):
                 return done
-            if not self._pending and not ring.draining:
+            if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            if not crew.wait(self._until_deadline(ring, crew)):
+            if not crew.wait(recovery.until_deadline()):
                 crew.wake()  # whoever was to do the work may be stopped: the others look, too
         finally:
-            ring.native.set_waiting(WAIT_NOT)
-        if self._engine.timeout is not None:
-            for worker in self._hung(ring, crew):
-                crew.kill(worker, f"took longer than timeout={self._engine.timeout:g} s")
-        if crew.unburied:
-            self._bury_dead(ring, crew)
-        crew.restart_due()
-        return self._first_complete(ring, crew)
+            ring.want_no_signal()
+        recovery.recover()
+        return self._first_complete(running)
 
     def _free_leases(self, ring: Ring) -> None:
         """Every slot is leased, though what is delivered is copied in time: no worker can help."""
         gc.collect()
-        if not ring.drained():
+        if not ring.sweep():
             raise RingMemoryError(
                 f"all {len(ring.slots)} slots are still referred to, by an exception that was kept, perhaps: its "
                 f"traceback keeps what it passed through; let go of it, or raise prefetch"
             )
 
-    def _in_hand(self, ring: Ring, crew: Crew) -> Iterator[tuple[int, float]]:
-        """(worker, seconds it has spent on its sample) for those that have one."""
-        now = time.monotonic_ns()
-        for worker in range(self._workers):
-            sample = ring.native.sample_of(worker)
-            if sample is not None and crew.running(worker):
-                yield worker, max(0, now - sample[2]) / 1e9
-
-    def _until_deadline(self, ring: Ring, crew: Crew) -> float | None:
-        timeout = self._engine.timeout
-        if timeout is None:
-            return None
-        return max(0.0, timeout - max((spent for _, spent in self._in_hand(ring, crew)), default=0.0))
-
-    def _hung(self, ring: Ring, crew: Crew) -> list[int]:
-        timeout = self._engine.timeout
-        return [worker for worker, spent in self._in_hand(ring, crew) if timeout is not None and spent > timeout]
-
-    def _bury_dead(self, ring: Ring, crew: Crew, guilty: bool = True) -> None:
-        """For workers that are dead and reaped: blame their samples, give their cells to the others, replace them."""
-        for death in list(crew.unburied.values()):
-            self._deaths += 1
-            blamed = self._blame(ring, death) if guilty else None
-            for slot in self._pending:
-                if ring.native.writes(death.worker, slot.number):
-                    self._job.restore(ring, slot)
-            ring.native.reopen(death.worker)
-            try:
-                crew.replace(death, blamed)
-            finally:
-                # The dead may have taken a token along.
-                crew.wake()
-
-    def _blame(self, ring: Ring, death: Death) -> str | None:
-        """Count a death against the sample in hand; the second one sets the sample aside.  Its name, if any."""
-        sample = ring.native.sample_of(death.worker)
-        if sample is None:
-            return None
-        sequence, row, _ = sample
-        slot = next((slot for slot in self._pending if slot.sequence == sequence), None)
-        if slot is None:
-            return None
-        key = (sequence, row)
-        self._attempts[key] = deaths = self._attempts.get(key, 0) + 1
-        if self._job.blame(ring, slot, row, deaths) or deaths >= _ATTEMPTS:
-            self._set_aside[key] = death
-        return self._job.name(slot, row)
-
-    def _quarantine(self, ring: Ring, crew: Crew, slot: Slot, damage: Damaged) -> None:
-        """A word that cannot be there: nobody's word counts now, so every worker ends and the slot is opened afresh."""
-        self._damages += 1
-        if self._damages > _DAMAGES:
-            raise WorkerError(
-                f"the ring's words were damaged {self._damages} times, last by {damage}: something in the workers "
-                f"writes through a wild pointer; run `fastfeed doctor`, and try num_workers=0"
-            )
-        for worker in range(self._workers):
-            if crew.running(worker):
-                crew.kill(worker, "was ended because the ring's words were damaged")
-        self._bury_dead(ring, crew, guilty=False)
-        self._job.open_again(ring, slot)
-        crew.wake()
+    def _deliver(self, running: _Running, slot: Slot) -> Exception | None:
+        """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""
+        ring, crew, recovery = running
+        if slot is self._pending[0]:
+            self._pending.popleft()
+        else:
+            self._pending.remove(slot)
+        batches, failure = self._job.deliver(ring, slot, recovery.set_aside(slot) if recovery.blames else {})
+        self._batches.extend(batches)
+        if crew.unstarted:
+            crew.start_more()
+        return failure
 
     def _abandon(self) -> None:
         """Take back what was opened and not delivered."""
         # At the interpreter's end the ring is closed before the generators are.
-        if self._ring is not None and not self._ring.closed:
-            self._ring.abandon()
+        if self._running is not None and not self._running.ring.closed:
+            self._running.ring.abandon()
+            self._running.recovery.forget()
         self._pending.clear()
         self._batches.clear()
-        self._attempts.clear()
-        self._set_aside.clear()
 
     # ---- the rest ----
 
@@ -361,24 +354,28 @@ class Feed:
     @property
     def errors(self) -> list[SampleError]:
         """Every bad sample met so far, once each, in the order of their index."""
-        return [self._job.errors[index] for index in sorted(self._job.errors)]
+        errors = self._job.ledger.errors
+        return [errors[index] for index in sorted(errors)]
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
-        _, size, read_ns, work_ns, idle_ns = self._totals if self._ring is None else self._ring.native.totals()
+        _, size, read_ns, work_ns, idle_ns = self._totals if self._running is None else self._running.ring.totals()
+        ledger = self._job.ledger
         return Stats(
             batches=self._delivered,
-            samples=self._job.samples,
+            samples=ledger.samples,
             bytes_read=size,
-            wait_s=self._wait_ns / 1e9,
-            consumer_s=self._consumer_ns / 1e9,
+            wait_s=self._clock.wait_ns / 1e9,
+            pull_s=self._clock.pull_ns / 1e9,
+            consumer_s=self._clock.consumer_ns / 1e9,
             read_s=read_ns / 1e9,
             work_s=work_ns / 1e9,
             idle_s=idle_ns / 1e9,
             workers=self._workers,
-            deaths=self._deaths,
-            copies=self._job.copies,
-            failed=len(self._job.errors),
+            deaths=ledger.deaths,
+            copies=ledger.copies,
+            failed=len(ledger.errors),
+            remedies=self._job.remedies,
         )
 
     def _check_open(self) -> None:
@@ -394,12 +391,13 @@ class Feed:
         self._closed = True
         self._pending.clear()
         self._batches.clear()
-        if self._ring is not None and self._crew is not None and self._stop is not None:
-            if not self._ring.closed:
-                self._totals = self._ring.native.totals()
-            _shut_down(self._crew, self._ring, self._pid)
+        if self._running is not None and self._stop is not None:
+            ring, crew, _ = self._running
+            if not ring.closed:
+                self._totals = ring.totals()
+            _shut_down(crew, ring, self._pid)
             self._stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
-        self._ring = self._crew = None
+        self._running = None
 
     def __enter__(self) -> Self:
         return self

@@ -11,8 +11,8 @@ An interrupt may end any call here half-way, after any call that it makes.  A sl
 is stored just before the slot changes lists, with no call in between, and what an interrupted call has not done yet is
 done by the next one.
 
-A slot holds rows of one size, or a payload of any size.  Slots for rows are allocated up front.  Slots for payloads
-are far apart in a sparse file and grow to what they carry: no value is too large for its slot, only for the memory.
+The slots of a `Ring` hold rows of one size, and exist once they have been used.  Those of a `PayloadRing` lie far apart
+in a sparse file and grow to what they carry: no value is too large for its slot, only for the memory.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _MADV_POPULATE_WRITE = 23
 _SEQUENCES = 1 << 32
 # Payload slots: addresses for all of them together, far below the 2^47 that a process has.
 _SPARSE_BYTES = 1 << 45
-# A payload slot that has grown beyond this gives the memory back when it has carried far less for a while: what it
-# needs is forgotten by a quarter each time.  The end of an epoch must not cost the next one all its page faults.
+# A payload slot that has grown beyond this gives the memory back when it has carried far less for a while: the size
+# that is remembered decays by a quarter per use.  The end of an epoch must not cost the next one all its page faults.
 _KEEP_BYTES = 4 << 20
 
 
@@ -52,14 +52,15 @@ class Damaged(Exception):
 class Slot:
     """The consumer's own record of one slot.
 
-    `unit` is what the feed put there, `prepared` what the job has made ready for its delivery, `needed` about how
-    many bytes it carried lately.
+    `at` is where its memory begins in the ring's file, `unit` what the feed put there, `prepared` what the job has made
+    ready for its delivery, `needed` about the number of bytes that it carried lately.
     """
 
-    __slots__ = ("index", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
+    __slots__ = ("at", "index", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
 
-    def __init__(self, number: int, index: memoryview) -> None:
+    def __init__(self, number: int, at: int, index: memoryview) -> None:
         self.number = number
+        self.at = at
         self.index = index
         self.state = FREE
         self.sequence = 0
@@ -70,7 +71,7 @@ class Slot:
 
 
 class Ring:
-    """Slots in one sealed memfd.
+    """Slots for rows in one sealed memfd, and every word that the consumer exchanges with its workers.
 
     Parameters
     ----------
@@ -78,8 +79,8 @@ class Ring:
         Batches in flight at most.
     rows : int
         Rows of a slot.
-    row_bytes : int or None
-        Bytes of a row; None for slots that carry payloads.
+    row_bytes : int
+        Bytes of a row.
     workers : int
         Entries of the worker table.
 
@@ -89,27 +90,27 @@ class Ring:
         If the memory limit or the memory itself does not allow it.
     """
 
-    def __init__(self, slots: int, rows: int, row_bytes: int | None, workers: int) -> None:
-        self._sparse = row_bytes is None
-        if row_bytes is None:
-            row_bytes = min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE
+    _payloads = False
+
+    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int) -> None:
         # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
         # would only make the scan for an open one longer.
         rows_per_cell = -(-rows // 64)
-        size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
-        if not self._sparse:
-            _refuse_too_large(size, slots, rows, row_bytes)
-        self.size = size
+        self.size = size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
+        self._refuse_too_large(slots, rows, row_bytes)
         self.fd = os.memfd_create("fastfeed-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(self.fd, size)
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, seals)
             self._mapping = _native.Mapping(self.fd, size, True)
-            # What comes before the slots: the size of the same ring less its slots, which are page-aligned.
+            # The words before the slots are written while the ring is laid out, and only then is it known where the
+            # slots begin: so what the slots, rounded up to pages, leave of the whole.
             self._allocated = 0
             self._allocate(size - slots * (-(-rows * row_bytes // PAGE) * PAGE))
-            self.native = _native.Ring(self._mapping, slots, rows, rows_per_cell, workers, row_bytes, self._sparse)
+            self._shared = _native.Ring(
+                self._mapping, slots, rows, rows_per_cell, workers, row_bytes, payloads=self._payloads
+            )
         except BaseException as error:
             os.close(self.fd)
             if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.EFBIG):
@@ -118,12 +119,24 @@ class Ring:
                     f"this process (ulimit -v and ulimit -f), or lower prefetch or batch_size"
                 ) from error
             raise
-        self.slots = [Slot(number, self.native.index(number)) for number in range(slots)]
+        self._stride = self._shared.slot_stride
+        self.slots = [
+            Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
+            for number in range(slots)
+        ]
         self._free = deque(self.slots)
         self._held: list[Slot] = []  # leased or draining
-        self._leased = 0
         self._sequence = 0
         self._debug = os.environ.get("FASTFEED_DEBUG") == "1"
+
+    def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
+        limit = memory_limit()
+        if self.size == 0 or self.size > limit:
+            raise RingMemoryError(
+                f"the ring needs {_megabytes(slots * rows * row_bytes)} ({slots} slots of {rows} rows of "
+                f"{row_bytes:,} bytes), and this process may use {_megabytes(limit)}: lower prefetch, batch_size or "
+                f"the image size, or use dtype='uint8'"
+            )
 
     def _allocate(self, upto: int) -> None:
         """Have the pages up to this offset exist, so that no store can meet a bus error, and map them here.
@@ -131,36 +144,15 @@ class Ring:
         Mapped in the consumer too they count as shared, and nobody takes a page fault in the first epoch.
         """
         start = self._allocated
-        if upto > start:
-            allocate(self.fd, start, upto - start)
-            page = start // PAGE * PAGE
-            self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
-            self._allocated = upto
+        allocate(self.fd, start, upto - start)
+        page = start // PAGE * PAGE
+        self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
+        self._allocated = upto
 
-    def sweep(self) -> None:
-        """Bring back the slots that nobody refers to or writes to any more."""
-        if not self._held:
-            return
-        native = self.native
-        held = []
-        for slot in self._held:
-            leased = slot.state is LEASED
-            if not leased and slot.state is not DRAINING:
-                continue  # a sweep that was interrupted has brought it back
-            if native.is_leased(slot.number) or (not leased and native.withdraw(slot.number)):
-                held.append(slot)
-                continue
-            native.release(slot.number, self._debug and not self._sparse)
-            if self._sparse:
-                self._trim(slot)
-            self._leased -= leased
-            slot.state = FREE
-            slot.unit = None
-            self._free.append(slot)
-        self._held = held
+    # ---- a slot's round ----
 
-    def free(self) -> Slot | None:
-        """Any free slot.
+    def next_free(self) -> Slot | None:
+        """The free slot that is to be opened next, or None.
 
         Slots for rows are allocated when they are first needed, one by one, so that the workers fill the first while
         the next are being zeroed.
@@ -168,94 +160,154 @@ class Ring:
         if not self._free:
             return None
         slot = self._free[0]
-        if not self._sparse:
-            self._allocate(self.native.slots_at + (slot.number + 1) * self.native.slot_stride)
+        if slot.at + self._stride > self._allocated:
+            self._allocate(slot.at + self._stride)
         return slot
 
     def open(self, slot: Slot, unit: Any, epoch: int, rows: int, worker: int = -1) -> None:
-        """Offer what lies in the first free slot to the workers, or to one worker."""
+        """Offer what lies in the next free slot to the workers, or to one worker."""
+        if slot is not self._free[0]:
+            raise ValueError(f"slot {slot.number} is not the next free one")
         slot.unit, slot.rows, slot.sequence = unit, rows, self._sequence
         self._sequence = (self._sequence + 1) % _SEQUENCES
         slot.state = OPEN
         self._free.popleft()
-        self.native.open(slot.number, slot.sequence, epoch, rows, worker)
+        self._shared.open(slot.number, slot.sequence, epoch, rows, worker)
 
     def open_again(self, slot: Slot, epoch: int, worker: int = -1) -> None:
         """Offer an open slot's unit afresh; every worker that knew it is dead and reaped."""
-        self.native.open(slot.number, slot.sequence, epoch, slot.rows, worker)
+        self._shared.open(slot.number, slot.sequence, epoch, slot.rows, worker)
 
     def complete(self, slot: Slot) -> bool:
         """Whether every row of an open slot is done, read off its cells."""
-        state = self.native.check(slot.number, slot.sequence, slot.rows)
+        state = self._shared.check(slot.number, slot.sequence, slot.rows)
         if state < 0:
             raise Damaged(f"worker {-2 - state}" if state < -1 else "an unknown writer")
         return state == 1
 
-    def receive(self, slot: Slot) -> bytes | None:
-        """The pickle in a complete payload slot, where it is small and refers to no buffers; the slot is free then."""
-        pickled = self.native.receive(slot.number)
-        if pickled is not None:
-            slot.state = FREE
-            slot.unit = None
-            self._free.append(slot)
-        return pickled
-
     def lease(self, slot: Slot) -> _native.Lease:
         """What exports a slot's memory and keeps it from being used again; may be had before the slot is complete."""
-        return self.native.lease(slot.number, slot.rows)
+        return self._shared.lease(slot.number, slot.rows)
 
     def take(self, slot: Slot) -> list[int] | None:
         """Take a complete slot from the workers: the rows that failed, or None."""
         slot.state = LEASED
         slot.prepared = None
-        self._leased += 1
         self._held.append(slot)
-        return self.native.take(slot.number, slot.rows)
+        return self._shared.take(slot.number, slot.rows)
 
     @property
-    def holding(self) -> bool:
+    def scarce(self) -> bool:
+        """Whether the consumer holds every slot, so that what it is given next must be a copy: no worker can go on."""
+        return len(self._held) >= len(self.slots) and all(slot.state is LEASED for slot in self._held)
+
+    @property
+    def holds(self) -> bool:
         """Whether any slot is leased, or still being written for a loop that was left."""
         return bool(self._held)
-
-    @property
-    def draining(self) -> bool:
-        """Whether any slot is still being written for a loop that was left."""
-        return any(slot.state is DRAINING and self.native.withdraw(slot.number) for slot in self._held)
-
-    def spare(self) -> int:
-        """Slots that workers can fill."""
-        return len(self.slots) - self._leased
-
-    def drained(self) -> bool:
-        """Whether a slot could be opened now."""
-        self.sweep()
-        return bool(self._free)
 
     def abandon(self) -> None:
         """Take all open slots back; cells that a worker has in hand are waited for by sweep."""
         for slot in self.slots:
             if slot.state is OPEN:
-                self.native.withdraw(slot.number)
+                self._shared.withdraw(slot.number)
                 slot.prepared = None
                 slot.state = DRAINING
                 self._held.append(slot)
 
-    def room(self, slot: Slot, size: int) -> memoryview:
-        """The first `size` bytes of a payload slot, made to exist."""
-        had = self.native.allocated(slot.number)
-        slot.needed = max(slot.needed, size)
-        if size > had:
-            offset = self.native.slots_at + slot.number * self.native.slot_stride
-            self.native.set_allocated(slot.number, grow(self.fd, offset, size, self.native.slot_stride, had))
-        return self.native.payload(slot.number, size)
+    def withdraw_abandoned(self) -> bool:
+        """Take back the cells of abandoned slots again, as far as no worker has them; whether any is being written."""
+        return any(slot.state is DRAINING and self._shared.withdraw(slot.number) for slot in self._held)
 
-    def _trim(self, slot: Slot) -> None:
-        allocated = self.native.allocated(slot.number)
-        slot.needed = max(self.native.used(slot.number), slot.needed - slot.needed // 4)
-        if allocated > max(_KEEP_BYTES, 4 * slot.needed):
-            offset = self.native.slots_at + slot.number * self.native.slot_stride
-            if self._mapping.advise(offset, allocated, _MADV_REMOVE):
-                self.native.set_allocated(slot.number, 0)
+    def sweep(self) -> bool:
+        """Bring back the slots that nobody refers to or writes to any more; whether any slot is free then."""
+        if not self._held:
+            return bool(self._free)
+        shared = self._shared
+        held = []
+        for slot in self._held:
+            leased = slot.state is LEASED
+            if not leased and slot.state is not DRAINING:
+                continue  # a sweep that was interrupted has brought it back
+            if shared.is_leased(slot.number) or (not leased and shared.withdraw(slot.number)):
+                held.append(slot)
+                continue
+            self._release(slot)
+            slot.state = FREE
+            slot.unit = None
+            self._free.append(slot)
+        self._held = held
+        return bool(self._free)
+
+    def _release(self, slot: Slot) -> None:
+        self._shared.release(slot.number, self._debug)
+
+    # ---- rows ----
+
+    def indices(self, slot: Slot) -> bytearray:
+        """A copy of a slot's indices, as the bytes of int64 numbers."""
+        return self._shared.indices(slot.number, slot.rows)
+
+    def reason(self, slot: Slot, row: int) -> str:
+        """The text that a worker left in a failed row."""
+        return self._shared.reason(slot.number, row)
+
+    def failed_row(self, slot: Slot, row: int, row_bytes: int) -> tuple[int, bytes]:
+        """The FF_E_* code of a failed row, and what its bytes hold."""
+        start, end = row * row_bytes, (row + 1) * row_bytes
+        return self._shared.code(slot.number, row), bytes(self._shared.payload(slot.number, end)[start:])
+
+    def forbid(self, slot: Slot, row: int) -> None:
+        """Mark a row as failed, so that workers pass over it."""
+        self._shared.set_status(slot.number, row, _native.E_POISON)
+
+    # ---- workers ----
+
+    def sleepers(self) -> int:
+        """How many workers may be asleep."""
+        return self._shared.sleepers()
+
+    def rouse(self, worker: int, wake_fds: list[int]) -> None:
+        """Post a token to a worker that is asleep (-1: to any that is), by its eventfd."""
+        self._shared.rouse(worker, wake_fds)
+
+    def want_signal(self, each_cell: bool = False) -> None:
+        """Have the workers signal when a batch may be complete, or whenever they have finished a cell."""
+        self._shared.set_waiting(_native.WAIT_CELL if each_cell else _native.WAIT_BATCH)
+
+    def want_no_signal(self) -> None:
+        """Save the workers the signals: the consumer is awake."""
+        self._shared.set_waiting(_native.WAIT_NOT)
+
+    def set_stop(self) -> None:
+        """Let the workers end, each as soon as it has finished its cell."""
+        self._shared.set_stop()
+
+    def is_attached(self, worker: int) -> bool:
+        """Whether a worker has reached its loop."""
+        return self._shared.is_attached(worker)
+
+    def in_hand(self, worker: int) -> tuple[int, int, int] | None:
+        """(sequence, row, monotonic nanoseconds of its beginning) of what a worker works on, or None."""
+        return self._shared.sample_of(worker)
+
+    def writes(self, worker: int, slot: Slot) -> bool:
+        """Whether a cell of a slot is in a worker's hands."""
+        return self._shared.writes(worker, slot.number)
+
+    def reopen(self, worker: int) -> int:
+        """Offer the cells of a worker that is dead and reaped to the others; how many there were."""
+        return self._shared.reopen(worker)
+
+    def forget(self, worker: int) -> None:
+        """Clear the table entry of a worker that is no more."""
+        self._shared.forget(worker)
+
+    def totals(self) -> tuple[int, int, int, int, int]:
+        """Samples, bytes read, and nanoseconds of reading, working and idling, over all workers."""
+        return self._shared.totals()
+
+    # ---- the end ----
 
     @property
     def closed(self) -> bool:
@@ -271,8 +323,62 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self.native, self._mapping
+            del self._shared, self._mapping
             os.close(fd)
+
+
+class PayloadRing(Ring):
+    """A ring whose slots carry one payload each, of any size.
+
+    Parameters
+    ----------
+    slots, workers : int
+        As for `Ring`.
+    """
+
+    _payloads = True
+
+    def __init__(self, slots: int, workers: int) -> None:
+        super().__init__(slots, 1, min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE, workers)
+
+    def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
+        """Nothing: its slots are address space until something is put there."""
+
+    def next_free(self) -> Slot | None:
+        """The free slot that is to be opened next, or None."""
+        return self._free[0] if self._free else None
+
+    def send(self, slot: Slot, pickled: bytes) -> bool:
+        """Put a small pickle without buffers into a slot; False where the slot has to grow first."""
+        return self._shared.send(slot.number, pickled)
+
+    def room(self, slot: Slot, size: int) -> memoryview:
+        """The first `size` bytes of a slot, made to exist."""
+        had = self._shared.allocated(slot.number)
+        slot.needed = max(slot.needed, size)
+        if size > had:
+            self._shared.set_allocated(slot.number, grow(self.fd, slot.at, size, self._stride, had))
+        return self._shared.payload(slot.number, size)
+
+    def set_used(self, slot: Slot, size: int) -> None:
+        """Note how many bytes of a slot are the payload."""
+        self._shared.set_used(slot.number, size)
+
+    def receive(self, slot: Slot) -> bytes | None:
+        """The pickle in a complete slot, where it is small and refers to no buffers; the slot is free then."""
+        pickled = self._shared.receive(slot.number)
+        if pickled is not None:
+            slot.state = FREE
+            slot.unit = None
+            self._free.append(slot)
+        return pickled
+
+    def _release(self, slot: Slot) -> None:
+        self._shared.release(slot.number, False)
+        allocated = self._shared.allocated(slot.number)
+        slot.needed = max(self._shared.used(slot.number), slot.needed - slot.needed // 4)
+        if allocated > max(_KEEP_BYTES, 4 * slot.needed) and self._mapping.advise(slot.at, allocated, _MADV_REMOVE):
+            self._shared.set_allocated(slot.number, 0)
 
 
 def _sparse_bytes() -> int:
@@ -283,13 +389,3 @@ def _sparse_bytes() -> int:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
-
-
-def _refuse_too_large(size: int, slots: int, rows: int, row_bytes: int) -> None:
-    limit = memory_limit()
-    if size == 0 or size > limit:
-        raise RingMemoryError(
-            f"the ring needs {_megabytes(slots * rows * row_bytes)} ({slots} slots of {rows} rows of {row_bytes:,} "
-            f"bytes), and this process may use {_megabytes(limit)}: lower prefetch, batch_size or the image size, "
-            f"or use dtype='uint8'"
-        )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.death import Death
-from fastfeed.engine.ring import Ring
+from fastfeed.engine.job import Delivery, Remedies
+from fastfeed.engine.ring import PayloadRing
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.job import FunctionJob
@@ -31,6 +32,12 @@ _CHUNK_ITEMS = 4096
 class ChunksJob(FunctionJob):
     """Chunks of an iterable through a function."""
 
+    remedies = Remedies(
+        less_memory="lower prefetch, or the size of items and results",
+        faster_source="let it yield less (a path, say) and have the function do the rest, which the workers run",
+        less_work="a faster function, smaller items and results",
+        pulled="the next items of the iterable",
+    )
     can_leave_out = True
 
     def __init__(
@@ -110,44 +117,47 @@ class ChunksJob(FunctionJob):
         """Note how large items are."""
         self._item_bytes = size / len(unit[2])
 
-    def finished(self, unit: Unit, reply_bytes: int, ring: Ring) -> None:
+    def finished(self, unit: Unit, reply_bytes: int, ring: PayloadRing) -> None:
         """Let chunks grow, step by step, towards a fixed time and no further than a fixed size."""
         if self._fixed is not None:
             return
-        samples, _, _, work_ns, _ = ring.native.totals()
+        samples, _, _, work_ns, _ = ring.totals()
         item_s = max(work_ns / 1e9 / max(samples, 1), self._pull_s, 1e-9)
         item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
         self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))
 
-    def deadly(self, unit: Unit, items: dict[int, Death]) -> None:
-        """Note the items that are left out; the first of them is the failure where they may not be."""
+    def deadly(self, unit: Unit, items: dict[int, Death]) -> WorkerDied | None:
+        """Note the items that are left out; what is to be raised for the first of them where they may not be."""
         _, first, chunk = unit
+        died = None
         for offset, death in items.items():
             self._bad(first + offset, f"{death}; the item was tried twice")
-            if self._on_error == "raise" and self.failure is None:
-                self.failure = WorkerDied(
+            if self._on_error == "raise" and died is None:
+                died = WorkerDied(
                     f"item {first + offset}, {_short(chunk[offset])}, of {self._caller.name()} has cost two workers; "
                     f'the last: {death}; mend it, or pass on_error="skip"',
                     pid=death.pid,
                     signal=death.signal,
                     sample=f"item {first + offset}",
                 )
-        self.samples -= len(items)
+        self.ledger.samples -= len(items)
+        return died
 
     def _bad(self, index: int, reason: str) -> None:
-        self.errors[index] = SampleError(f"item {index}", index, reason)
+        self.ledger.errors[index] = SampleError(f"item {index}", index, reason)
 
-    def results(self, unit: Unit, reply: ChunkReply) -> list[Any]:
-        """The results; failures are noted or raised after what came before them."""
+    def results(self, unit: Unit, reply: ChunkReply) -> Delivery:
+        """The results; failures are noted, or raised after what came before them."""
         _, first, items = unit
         results, failures = reply
+        failure = None
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._caller.name()} raised {said(error)}")
             if self._on_error == "raise":
                 what = f"item {first + offset}, {_short(items[offset])}"
-                self.failure = worker_error(self._caller.name(), what, error, text)
-        self.samples += len(items) - len(failures)
-        return results
+                failure = worker_error(self._caller.name(), what, error, text)
+        self.ledger.samples += len(items) - len(failures)
+        return results, failure
 
     def what(self, unit: Unit) -> str:
         """Name the items of a chunk."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.ring import Ring, Slot
-from fastfeed.errors import ConfigError, SampleError, WorkerDied, WorkerError
+from fastfeed.engine.job import Delivery, Ledger, Remedies
+from fastfeed.engine.ring import PayloadRing, Slot
+from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
@@ -26,24 +27,21 @@ _OVER = object()
 
 
 class FunctionJob:
-    """A job whose units are payloads; see `fastfeed.engine.feed.Job`.
+    """A job whose units are payloads; see `fastfeed.engine.job.Job`.
 
-    A subclass says what the units are (`units`), what a worker is sent for one (`task`, `worker_of`) and what the user
-    gets for a reply (`results`).
+    A subclass says what the units are (`units`), what a worker is sent for one (`task`, `worker_of`), what the user
+    gets for a reply (`results`), and what can be done about slow work (`remedies`).
     """
 
     kind = WorkerKind("fastfeed.functions.worker", AS_IN_THE_CONSUMER, addressed=True)
+    remedies: Remedies
     classes: list[str] | None = None
 
     def __init__(self, caller: Caller, timed: bool) -> None:
-        self.errors: dict[int, SampleError] = {}
-        self.samples = self.copies = 0
-        self.failure: Exception | None = None
+        self.ledger = Ledger()
         self._caller = caller
         self._timed = timed
         self._epoch = 0
-        # sequence -> offsets to leave out, for units that have killed a worker; such units are done one item at a time.
-        self._suspects: dict[int, list[int]] = {}
 
     # ---- what a subclass says ----
 
@@ -63,8 +61,8 @@ class FunctionJob:
         """Slots where the user names none."""
         return 2 + 2 * workers
 
-    def results(self, unit: Any, reply: Any) -> list[Any]:
-        """What the user gets for a reply."""
+    def results(self, unit: Any, reply: Any) -> Delivery:
+        """What the user gets for a reply, and what is to be raised after that."""
         raise NotImplementedError
 
     def what(self, unit: Any) -> str:
@@ -74,16 +72,16 @@ class FunctionJob:
     def sent(self, unit: Any, size: int) -> None:
         """Look at a unit that was sent; for adapting."""
 
-    def finished(self, unit: Any, reply_bytes: int, ring: Ring) -> None:
+    def finished(self, unit: Any, reply_bytes: int, ring: PayloadRing) -> None:
         """Look at a unit that was done; for adapting."""
 
     can_leave_out = False
     """Whether a unit can be done without one of its items."""
 
-    def deadly(self, unit: Any, items: dict[int, Death]) -> None:
-        """Items that killed two workers: note them, or let them be the failure."""
+    def deadly(self, unit: Any, items: dict[int, Death]) -> WorkerDied | None:
+        """Note the items that killed two workers; what is to be raised for them, if anything."""
         death = next(iter(items.values()))
-        self.failure = WorkerDied(
+        return WorkerDied(
             f"{self.what(unit)} of {self._caller.name()} has cost two workers; the last: {death}; a generator cannot "
             f"go on past it, so mend what it does there",
             pid=death.pid,
@@ -117,24 +115,27 @@ class FunctionJob:
         """Nothing besides."""
         return None
 
-    def ring(self, slots: int | None, workers: int) -> Ring:
+    def ring(self, slots: int | None, workers: int) -> PayloadRing:
         """Make a ring of payload slots."""
-        return Ring(self.slots(workers) if slots is None else slots, 1, None, workers)
+        return PayloadRing(self.slots(workers) if slots is None else slots, workers)
 
-    def open(self, ring: Ring, slot: Slot, unit: Any) -> int:
+    def open(self, ring: PayloadRing, slot: Slot, unit: Any) -> int:
         """Write a unit's task into the slot and open it."""
         self._write(ring, slot, unit, None)
         worker = self.worker_of(unit)
         ring.open(slot, unit, 0, 1, worker)
         return worker
 
-    def _write(self, ring: Ring, slot: Slot, unit: Any, without: list[int] | None) -> None:
-        """Send a unit; where something must be left out and cannot, None, for the worker to give back."""
+    def _write(self, ring: PayloadRing, slot: Slot, unit: Any, without: list[int] | None) -> None:
+        """Send a unit: with a list of items to leave out, one that has killed a worker and is done item by item.
+
+        Where something must be left out and cannot, None is sent, for the worker to give back.
+        """
         task, items = (None, 0) if without and not self.can_leave_out else self.task(unit, without or [])
         one_by_one = without is not None
         message: Task = one_by_one, task, items
         pickled = frame.small(message)
-        if pickled is not None and ring.native.send(slot.number, pickled):
+        if pickled is not None and ring.send(slot, pickled):
             self.sent(unit, len(pickled))
             return
         try:
@@ -144,63 +145,61 @@ class FunctionJob:
                 f"{self._culprit(unit)} cannot be sent to a worker: {error.__cause__}; pass what can be pickled, and "
                 f"make the rest in the function"
             ) from error
-        ring.native.set_used(slot.number, size)
+        ring.set_used(slot, size)
         self.sent(unit, size)
 
     def _culprit(self, unit: Any) -> str:
         return self.what(unit)
 
-    def open_again(self, ring: Ring, slot: Slot) -> None:
+    def open_again(self, ring: PayloadRing, slot: Slot, without: list[int] | None) -> None:
         """The same again, after the slot was damaged."""
-        self.restore(ring, slot)
+        self.restore(ring, slot, without)
         ring.open_again(slot, 0, self.worker_of(slot.unit))
 
-    def restore(self, ring: Ring, slot: Slot) -> None:
+    def restore(self, ring: PayloadRing, slot: Slot, without: list[int] | None) -> None:
         """Write the task again: the worker that had it may have begun to write its reply over it."""
-        self._write(ring, slot, slot.unit, self._suspects.get(slot.sequence))
+        self._write(ring, slot, slot.unit, without)
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
-        """After a first death a unit is done item by item; an item that kills twice is left out, or ends it all."""
-        without = self._suspects.setdefault(slot.sequence, [])
-        if deaths > 1:
-            without.append(row)
-        return deaths > 1
+    def give_up(self, ring: PayloadRing, slot: Slot, row: int) -> None:
+        """Nothing: the item is left out when the task is written again."""
 
     def name(self, slot: Slot, row: int) -> str:
         """What messages call an item of a unit."""
         return self.what(slot.unit)
 
-    def prepare(self, ring: Ring, slot: Slot) -> None:
+    def prepare(self, ring: PayloadRing, slot: Slot) -> None:
         """Nothing: what a reply is like shows when it is there."""
 
-    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
-        """Read the reply of a complete slot, as views of it where it is large; what is wrong with it is the failure."""
+    def deliver(self, ring: PayloadRing, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
+        """Read the reply of a complete slot, as views of it where it is large."""
         unit = slot.unit
         failed = None
         try:
-            if not self._suspects and (pickled := ring.receive(slot)) is not None:
+            if (pickled := ring.receive(slot)) is not None:
                 size = len(pickled)
                 reply = pickle.loads(pickled)
             else:
-                self._suspects.pop(slot.sequence, None)
                 memory = memoryview(ring.lease(slot))
                 failed = ring.take(slot)
                 size = len(memory)
-                scarce = ring.spare() == 0
-                reply = frame.read_copied(memory) if scarce else frame.read(memory)
-                self.copies += scarce and frame.has_buffers(memory)
+                reply = frame.read_copied(memory) if ring.scarce else frame.read(memory)
+                self.ledger.copies += ring.scarce and frame.has_buffers(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
-            what = f"what {self._caller.name()} returned for {self.what(unit)}"
-            self.failure = WorkerError(f"{what} cannot be loaded in this process: {said(error)}")
-            self.failure.__cause__ = error
-            return []
+            return [], self._unloadable(unit, error)
         if failed:
-            self.failure = self._error(unit, reply)
-            return []
+            return [], self._error(unit, reply)
         self.finished(unit, size, ring)
-        if set_aside:
-            self.deadly(unit, dict(sorted(set_aside.items())))
-        return [] if reply is GivenBack else self.results(unit, reply)
+        died = self.deadly(unit, dict(sorted(set_aside.items()))) if set_aside else None
+        if reply is GivenBack:
+            return [], died
+        results = self.results(unit, reply)
+        return results if died is None else (results[0], results[1] or died)
+
+    def _unloadable(self, unit: Any, cause: Exception) -> WorkerError:
+        what = f"what {self._caller.name()} returned for {self.what(unit)}"
+        error = WorkerError(f"{what} cannot be loaded in this process: {said(cause)}")
+        error.__cause__ = cause
+        return error
 
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
@@ -209,24 +208,26 @@ class FunctionJob:
             return worker_error(f"{what}, for {name},", self.what(unit), cause, text)
         return worker_error(name, self.what(unit), cause, text)
 
-    def run_here(self, units: Iterator[Any]) -> Iterator[list[Any]]:
+    def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same in this process, with random numbers apart from those of the rest of it."""
         aside = RandomAside()
         try:
             for unit in units:
                 task, _ = self.task(unit, [])
                 replies = self._caller.replies(task)
+                failed = None
                 while True:
                     with aside:
                         try:
                             reply = next(replies, _OVER)
                         except (Exception, SystemExit) as error:
-                            self.failure = self._error(unit, failure(error))
+                            failed = self._error(unit, failure(error))
                             reply = _OVER
                     if reply is _OVER:
                         break
                     yield self.results(unit, reply)
-                yield []
+                yield [], failed
+                del failed  # its traceback may keep this frame: no circle
         finally:
             with aside:
                 self._caller.close()

@@ -29,12 +29,10 @@ from types import SimpleNamespace
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from fastfeed import options
+from fastfeed.engine.stats import keeps_up, waited
 from fastfeed.errors import FeedClosed, SampleError
 
 T = TypeVar("T")
-
-# If the consumer waits for less than this share of the time, a faster source would change nothing noticeable.
-_KEEPS_UP = 0.1
 
 
 def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
@@ -103,16 +101,16 @@ class PrefetchStats:
     @property
     def verdict(self) -> Literal["consumer", "source"]:
         """Which side is the slow one."""
-        return "source" if self.wait_s > _KEEPS_UP * (self.wait_s + self.consumer_s) else "consumer"
+        return "consumer" if keeps_up(self.wait_s, self.consumer_s) else "source"
 
     @property
     def sentence(self) -> str:
         """The verdict in words, with what to change."""
-        waited = f"the consumer waited {self.wait_s:.2f} s of {self.wait_s + self.consumer_s:.2f} s"
+        what = waited(self.wait_s, self.consumer_s)
         if self.verdict == "consumer":
-            return f"The consumer is the slow side: {waited}; a faster source would change nothing."
+            return f"The consumer is the slow side: {what}; a faster source would change nothing."
         return (
-            f"The source is the slow side: {waited}; a thread cannot make it faster: pass the generator function to "
+            f"The source is the slow side: {what}; a thread cannot make it faster: pass the generator function to "
             f"fastfeed.parallel, which runs it in other processes."
         )
 

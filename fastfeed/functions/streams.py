@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.functions.job import FunctionJob
 from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument
 from fastfeed.wire import frame
@@ -16,9 +18,18 @@ if TYPE_CHECKING:
     # Epoch, number of the run, begin and end of its elements.
     RunUnit = tuple[int, int, tuple[int, int]]
 
+_REMEDIES = Remedies(
+    less_memory="lower prefetch, or yield smaller pieces",
+    faster_source="pass an argument whose slices take less time to make",
+    less_work="a faster generator, smaller items",
+    pulled="slices of the argument that is split",
+)
+
 
 class RunsJob(FunctionJob):
     """Runs of a split argument, each a call of its own, in one slot each."""
+
+    remedies = _REMEDIES
 
     def __init__(
         self,
@@ -44,13 +55,12 @@ class RunsJob(FunctionJob):
         epoch, run, bounds = unit
         return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
 
-    def results(self, unit: RunUnit, reply: RunReply) -> list[Any]:
-        """What the run yielded; what it raised after that is the failure."""
+    def results(self, unit: RunUnit, reply: RunReply) -> Delivery:
+        """What the run yielded, and what it raised after that."""
         items, failed, sealed = reply
-        self.samples += len(items)
-        if failed is not None:
-            self.failure = self._error(unit, failed)
-        return [frame.opened(item) for item in items] if sealed else list(items)
+        self.ledger.samples += len(items)
+        batches = [frame.opened(item) for item in items] if sealed else list(items)
+        return batches, None if failed is None else self._error(unit, failed)
 
     def what(self, unit: RunUnit) -> str:
         """Name the elements of a run."""
@@ -74,6 +84,10 @@ class StreamsJob(FunctionJob):
     ) -> None:
         super().__init__(StreamCaller(function, arguments, split, seed), timed)
         self._ordered = ordered
+        self.remedies = _REMEDIES
+        if count is None and streams == 1:
+            alone = "one worker runs the one stream: cut an argument with split=, or pass copies=True"
+            self.remedies = replace(_REMEDIES, more_workers=alone)
         self._bounds: list[tuple[int, int] | None] = [None] * streams
         if count is not None:
             self._bounds = [(count * s // streams, count * (s + 1) // streams) for s in range(streams)]
@@ -86,7 +100,7 @@ class StreamsJob(FunctionJob):
         """Items of the streams, until every stream is known to have ended."""
         streams = range(len(self._bounds))
         for epoch in self._epochs(epochs):
-            before = self.samples
+            before = self.ledger.samples
             self._opening, self._living = epoch, list(streams)
             self._asked, self._awaited = [0 for _ in streams], [0 for _ in streams]
             # In turn or, unordered, from the stream that has the fewest replies to come: it is the fastest.
@@ -97,7 +111,7 @@ class StreamsJob(FunctionJob):
                 self._asked[stream] += 1
                 self._awaited[stream] += 1
                 yield epoch, stream, item, self._bounds[stream]
-            if self.samples == before:
+            if self.ledger.samples == before:
                 return  # or an endless feed of what yields nothing would never return
 
     def task(self, unit: StreamItem, without: list[int]) -> tuple[StreamItem, int]:
@@ -112,7 +126,7 @@ class StreamsJob(FunctionJob):
         """Two for each stream, and one that the consumer holds: few, so that their memory stays in the caches."""
         return 2 + 2 * len(self._bounds)
 
-    def results(self, unit: StreamItem, reply: Any) -> list[Any]:
+    def results(self, unit: StreamItem, reply: Any) -> Delivery:
         """The item, or nothing at the stream's end."""
         epoch, stream, _, _ = unit
         if epoch == self._opening:  # late replies are of the epoch before
@@ -120,9 +134,9 @@ class StreamsJob(FunctionJob):
             if reply is End and stream in self._living:
                 self._living.remove(stream)
         if reply is End:
-            return []
-        self.samples += 1
-        return [reply]
+            return [], None
+        self.ledger.samples += 1
+        return [reply], None
 
     def what(self, unit: StreamItem) -> str:
         """Name an item of a stream."""

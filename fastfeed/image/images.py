@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native, options
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, search_path
 from fastfeed.engine.feed import Feed
+from fastfeed.engine.job import Remedies
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.image.finish import caller, finisher, name_of
@@ -141,6 +142,12 @@ def images(
 class _ImageJob(ScheduledJob):
     """Images as the feed's work."""
 
+    remedies = Remedies(
+        less_memory="lower prefetch, batch_size or the image size, or use dtype='uint8'",
+        faster_source="use faster storage, or more workers to overlap the reads",
+        less_work="smaller images, cheaper transforms, fewer bytes",
+    )
+
     def __init__(
         self,
         source: Source,
@@ -222,10 +229,8 @@ class _ImageJob(ScheduledJob):
         return self._source.name(index)
 
     def reason(self, ring: Ring, slot: Slot, row: int) -> str | RowFailure:
-        if ring.native.code(slot.number, row) != _native.E_PYTHON:
-            return super().reason(ring, slot, row)
-        start, end = row * self._row_bytes, (row + 1) * self._row_bytes
-        return from_row(bytes(ring.native.payload(slot.number, end)[start:]))
+        code, content = ring.failed_row(slot, row, self._row_bytes)
+        return from_row(content) if code == _native.E_PYTHON else super().reason(ring, slot, row)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self._source.name(index), index, reason)

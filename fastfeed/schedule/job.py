@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastfeed._native import E_POISON
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
+from fastfeed.engine.job import Delivery, Ledger, Remedies
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.schedule.cursor import Cursor
@@ -25,18 +25,17 @@ Unit = tuple[int, int]  # epoch, batch
 
 
 class ScheduledJob:
-    """A job whose units are the batches of a schedule; see `fastfeed.engine.feed.Job`.
+    """A job whose units are the batches of a schedule; see `fastfeed.engine.job.Job`.
 
-    A subclass says what a row is, and who makes it: `kind`, `views`, `row_maker` or `batch_maker`, `sample_error`,
-    `unusable`, `assemble`.
+    A subclass says what a row is, who makes it, and what can be done about slow work: `kind`, `remedies`, `views`,
+    `row_maker` or `batch_maker`, `sample_error`, `unusable`, `assemble`.
     """
 
     kind: WorkerKind
+    remedies: Remedies
 
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
-        self.errors: dict[int, SampleError] = {}
-        self.failure: Exception | None = None
-        self.samples = self.copies = 0
+        self.ledger = Ledger()
         self.classes: list[str] | None = None
         self._schedule = schedule
         self._cursor = Cursor(schedule.batches)
@@ -65,7 +64,7 @@ class ScheduledJob:
 
     def reason(self, ring: Ring, slot: Slot, row: int) -> Reason:
         """Why a row failed in a worker."""
-        return ring.native.reason(slot.number, row)
+        return ring.reason(slot, row)
 
     def sample_name(self, index: int) -> str:
         """What messages call a sample."""
@@ -109,19 +108,18 @@ class ScheduledJob:
         ring.open(slot, unit, epoch, rows)
         return -1
 
-    def open_again(self, ring: Ring, slot: Slot) -> None:
+    def open_again(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
         """The same again, after the slot was damaged."""
         epoch, batch = slot.unit
         self._schedule.fill(epoch, batch, slot.index)
         ring.open_again(slot, epoch)
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
-        """A row that has cost two workers is marked, so that the others pass over it."""
-        if deaths > 1 and row < slot.rows:
-            ring.native.set_status(slot.number, row, E_POISON)
-        return False
+    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
+        """Mark the row, so that workers pass over it."""
+        if row < slot.rows:
+            ring.forbid(slot, row)
 
-    def restore(self, ring: Ring, slot: Slot) -> None:
+    def restore(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
         """Nothing: a worker writes its rows and their status, and reads what it does not write."""
 
     def name(self, slot: Slot, row: int) -> str:
@@ -139,17 +137,17 @@ class ScheduledJob:
     def _prepared(self, ring: Ring, slot: Slot) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
         import numpy as np
 
-        indices = np.frombuffer(ring.native.indices(slot.number, slot.rows), np.int64)
+        indices = np.frombuffer(ring.indices(slot), np.int64)
         return self.views(ring.lease(slot), slot.rows), indices
 
-    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> list[Any]:
+    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
         """The batch of a complete slot; nothing where none of its samples could be used."""
         arrays, indices = slot.prepared or self._prepared(ring, slot)
         failed = ring.take(slot)
         reasons = {row: self._reason(ring, slot, row, set_aside.get(row)) for row in failed} if failed else {}
-        return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.spare() == 0)
+        return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.scarce)
 
-    def run_here(self, units: Iterator[Unit]) -> Iterator[list[Any]]:
+    def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""
         import numpy as np
 
@@ -171,7 +169,7 @@ class ScheduledJob:
 
     def _finish(
         self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool
-    ) -> list[Any]:
+    ) -> Delivery:
         keep: list[int] | None = None
         if reasons or self.has_unusable():
             keep, error = self._judge(arrays, indices, reasons)
@@ -188,11 +186,11 @@ class ScheduledJob:
             indices = indices[keep]
         if scarce and len(indices):
             arrays = [array.copy() for array in arrays]
-            self.copies += 1
+            self.ledger.copies += 1
         batches = [self.assemble(arrays, indices)] if len(indices) else []
-        self.samples += len(indices)
+        self.ledger.samples += len(indices)
         self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
-        return batches
+        return batches, None
 
     def _judge(
         self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any]
@@ -208,7 +206,7 @@ class ScheduledJob:
             error = self.row_error(index, reasons[row])
             if isinstance(error, WorkerError):
                 return None, error
-            self.errors[index] = error
+            self.ledger.errors[index] = error
             if self._on_error == "raise":
                 return None, error
             if self._on_error == "replace" and self.unusable(index) is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastfeed import _native, options
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
+from fastfeed.engine.job import Remedies
 from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.schedule.job import ScheduledJob
@@ -106,6 +107,11 @@ class _ArraysJob(ScheduledJob):
     """Rows of arrays as the feed's work."""
 
     kind = WorkerKind("fastfeed.table.worker", ISOLATED, addressed=False)
+    remedies = Remedies(
+        less_memory="lower prefetch or batch_size",
+        faster_source="use faster storage, arrays in memory, or more workers to overlap the reads",
+        less_work="smaller rows, a dtype of fewer bytes",
+    )
 
     def __init__(self, columns: Columns, keys: list[Hashable] | None, schedule: Schedule, with_index: bool) -> None:
         rows = schedule.rows(0) if schedule.batches else 1
@@ -177,12 +183,10 @@ class _ArraysJob(ScheduledJob):
     def reason(self, ring: Ring, slot: Slot, row: int) -> str:
         return self._fault()
 
-    def blame(self, ring: Ring, slot: Slot, row: int, deaths: int) -> bool:
-        """Which row of a cell costs workers is not known, so none of the batch is tried a third time."""
-        if deaths > 1:
-            for each in range(slot.rows):
-                ring.native.set_status(slot.number, each, _native.E_POISON)
-        return False
+    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
+        """Mark every row of the batch: which row of a cell costs workers is not known."""
+        for each in range(slot.rows):
+            ring.forbid(slot, each)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self.sample_name(index), index, reason, remedy="mend the file, and make a new feed")

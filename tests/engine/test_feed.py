@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import probe
 import psutil
 import pytest
 from drive import encode, picture
@@ -180,10 +181,8 @@ def test_no_more_than_prefetch_batches_are_worked_on_while_the_consumer_stops(ph
     with feed_of(photos, prefetch=prefetch, batch_size=4) as feed:
         batches = iter(feed)
         kept = next(batches)
-        ring = feed._ring.native
-        while ring.sleepers() < 2:
-            os.sched_yield()
-        assert ring.totals()[0] <= prefetch * 4
+        probe.wait_for_sleepers(feed, 2)
+        assert probe.samples_done(feed) <= prefetch * 4
         del kept
         batches.close()
 
@@ -347,7 +346,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(photos: Path) -> None:
             np.testing.assert_array_equal(images, expected[number][0])
             assert index.tolist() == expected[number][1]
             if number in (0, 7, 20):
-                os.kill(feed._crew.pids[number % 2], signal.SIGKILL)
+                probe.kill(feed, number % 2)
         assert number == 24
     assert feed.stats().deaths >= 2
 
@@ -369,12 +368,12 @@ def test_an_interrupt_between_reaping_and_replacing_forgets_no_worker(
     with feed_of(photos, batch_size=2) as feed:
         batches = iter(feed)
         next(batches)
-        for pid in feed._crew.pids:
+        for pid in probe.workers(feed):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(KeyboardInterrupt):
             list(batches)
         assert sum(len(index) for _, index in feed) == 50
-        assert len(feed._crew.pids) == 2
+        assert len(probe.workers(feed)) == 2
 
 
 def poisonous(image: np.ndarray) -> np.ndarray:
@@ -425,18 +424,13 @@ def test_workers_that_die_at_start_are_reported_and_not_retried_for_ever(
 
 
 def test_damaged_words_end_the_workers_and_the_batch_is_made_again(photos: Path) -> None:
-    import mmap
-    import struct
-
     with feed_of(photos, num_workers=0) as plain:
         expected = [images.copy() for images, _ in plain]
     with feed_of(photos, num_workers=2) as feed:
         for number, (images, _) in enumerate(feed):
             np.testing.assert_array_equal(images, expected[number])
             if number == 2:
-                with mmap.mmap(feed._ring.fd, feed._ring.size) as memory:
-                    at = 4096 + 2 * 128 + feed._pending[0].number * 8 * 8
-                    struct.pack_into("<Q", memory, at, 0xFFFF_FFFF_FFFF_FFFF)
+                probe.damage(feed)
         assert number == 6
         assert feed.stats().deaths >= 1
 
@@ -485,7 +479,7 @@ def test_a_feed_that_is_dropped_ends_its_workers(photos: Path) -> None:
     feed = feed_of(photos)
     batches = iter(feed)
     next(batches)
-    pids = feed._crew.pids
+    pids = probe.workers(feed)
     del feed, batches
     gc.collect()
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -494,14 +488,20 @@ def test_a_feed_that_is_dropped_ends_its_workers(photos: Path) -> None:
 def test_workers_end_with_a_consumer_that_is_killed(photos: Path) -> None:
     code = (
         "import os, sys, fastfeed\n"
+        "sys.path.append(sys.argv[2])\n"
+        "import probe\n"
         "feed = fastfeed.images(sys.argv[1], 16, num_workers=2)\n"
         "next(iter(feed))\n"
         "batches = iter(feed); next(batches)\n"
-        "print(*feed._crew.pids, flush=True)\n"
+        "print(*probe.workers(feed), flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", code, str(photos), str(Path(probe.__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == -9, done.stderr
     for pid in map(int, done.stdout.split()):
@@ -622,7 +622,7 @@ def test_an_interrupt_during_delivery_loses_no_slot(photos: Path, monkeypatch: p
             def interrupted(*_: object) -> None:
                 raise KeyboardInterrupt
 
-            patch.setattr(feed._job, "deliver", interrupted)
+            patch.setattr(probe.job(feed), "deliver", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 list(feed)
         assert len(list(feed)) == len(feed)
@@ -637,7 +637,7 @@ def test_slots_that_a_kept_exception_refers_to_are_an_error_and_no_wait_for_ever
             def interrupted(arrays: list[np.ndarray], _: object) -> None:
                 raise KeyboardInterrupt
 
-            patch.setattr(feed._job, "assemble", interrupted)
+            patch.setattr(probe.job(feed), "assemble", interrupted)
             kept = None
             try:
                 list(feed)
@@ -657,7 +657,7 @@ def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeyp
 
     feed = feed_of(photos)
     next(iter(feed))
-    pids = feed._crew.pids
+    pids = probe.workers(feed)
     with monkeypatch.context() as patch:
 
         def interrupted(*_: object) -> None:
@@ -680,7 +680,7 @@ def test_a_successor_that_cannot_be_started_is_tried_again(photos: Path, monkeyp
             batches = iter(feed)
             next(batches)
             patch.setattr(os, "posix_spawn", refused)
-            os.kill(feed._crew.pids[0], signal.SIGKILL)
+            probe.kill(feed)
             with pytest.raises(BlockingIOError):
                 list(batches)
         assert sum(len(index) for _, index in feed) == 50
@@ -722,9 +722,9 @@ def test_all_of_many_workers_may_be_killed_at_once() -> None:
     rows = np.arange(40)
     with ff.arrays(rows, batch_size=1, num_workers=14, prefetch=2) as feed:
         list(feed)
-        while not all(feed._ring.native.is_attached(worker) for worker in range(14)):
+        while not probe.all_attached(feed, 14):
             list(feed)
-        pids = feed._crew.pids
+        pids = probe.workers(feed)
         assert len(pids) == 14
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
@@ -737,7 +737,7 @@ def test_workers_may_be_waited_for_by_others(photos: Path) -> None:
         with feed_of(photos, batch_size=2) as feed:
             batches = iter(feed)
             next(batches)
-            os.kill(feed._crew.pids[0], signal.SIGKILL)
+            probe.kill(feed)
             assert len(list(batches)) == len(feed) - 1
     finally:
         signal.signal(signal.SIGCHLD, before)
@@ -746,9 +746,8 @@ def test_workers_may_be_waited_for_by_others(photos: Path) -> None:
 def test_a_stopped_worker_that_was_roused_does_not_keep_the_work_from_the_others() -> None:
     with ff.map(abs, [-1], num_workers=2, timeout=0.2) as feed:
         assert list(feed) == [1]
-        while feed._ring.native.sleepers() < 2:
-            os.sched_yield()
-        stopped = feed._crew.pids[0]
+        probe.wait_for_sleepers(feed, 2)
+        stopped = probe.workers(feed)[0]
         os.kill(stopped, signal.SIGSTOP)
         try:
             assert list(feed) == [1]
@@ -762,9 +761,8 @@ def test_a_feed_closed_by_a_signal_handler_while_it_waits_says_so() -> None:
     try:
         batches = iter(feed)
         next(batches)
-        while feed._ring.native.sleepers() < 1:
-            os.sched_yield()
-        os.kill(feed._crew.pids[0], signal.SIGSTOP)  # so that there is something to wait for
+        probe.wait_for_sleepers(feed, 1)
+        os.kill(probe.workers(feed)[0], signal.SIGSTOP)  # so that there is something to wait for
         threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
         with pytest.raises(ff.FeedClosed):
             next(batches)

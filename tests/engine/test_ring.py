@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import mmap
 import os
-import struct
 
 import numpy as np
+import probe
 import pytest
+from probe import finish
 
 from fastfeed import _native
-from fastfeed.engine.ring import FREE, LEASED, Damaged, Ring
+from fastfeed.engine.ring import FREE, LEASED, Damaged, PayloadRing, Ring
 from fastfeed.errors import RingMemoryError
-
-CELLS_AT = 4096 + 128  # one page of header, one worker
 
 
 @pytest.fixture
@@ -26,24 +24,10 @@ def ring() -> Ring:
 
 
 def open_batch(ring: Ring, rows: int = 4, batch: int = 0):
-    slot = ring.free()
+    slot = ring.next_free()
     np.asarray(slot.index)[:rows] = np.arange(rows)
     ring.open(slot, 0, batch, rows)
     return slot
-
-
-def words(ring: Ring) -> mmap.mmap:
-    return mmap.mmap(ring.fd, ring.size)
-
-
-def finish(ring: Ring, slot, owner: int = 1, skip: tuple[int, ...] = ()) -> None:
-    """Do what a worker does to the words: every cell READY, every row done."""
-    with words(ring) as memory:
-        for cell in range(slot.rows):
-            at = CELLS_AT + (slot.number * 4 + cell) * 8
-            word = struct.unpack_from("<Q", memory, at)[0]
-            state = 2 if cell in skip else 3
-            struct.pack_into("<Q", memory, at, state << 60 | owner << 48 | (word & ((1 << 48) - 1)))
 
 
 def test_a_batch_is_complete_only_when_every_cell_is_ready(ring: Ring) -> None:
@@ -112,9 +96,7 @@ def test_a_view_outlives_the_ring() -> None:
 def test_a_word_that_cannot_be_there_is_noticed(ring: Ring, word) -> None:
     slot = open_batch(ring)
     finish(ring, slot)
-    with words(ring) as memory:
-        good = struct.unpack_from("<Q", memory, CELLS_AT)[0]
-        struct.pack_into("<Q", memory, CELLS_AT, word(good))
+    probe.set_word(ring, slot, 0, word(probe.word(ring, slot, 0)))
     with pytest.raises(Damaged):
         ring.complete(slot)
 
@@ -133,20 +115,26 @@ def test_an_abandoned_slot_waits_for_the_cell_that_is_being_written(ring: Ring) 
 def test_cells_of_a_reaped_worker_open_again_under_the_next_generation(ring: Ring) -> None:
     slot = open_batch(ring)
     finish(ring, slot, skip=(1, 3))
-    assert ring.native.reopen(0) == 2
+    assert ring.reopen(0) == 2
     assert not ring.complete(slot)
     finish(ring, slot)
     assert ring.complete(slot)
 
 
 def test_sequences_wrap_without_a_batch_being_taken_for_another(ring: Ring) -> None:
-    ring._sequence = 2**32 - 1
+    probe.set_sequence(ring, 2**32 - 1)
     first, second = open_batch(ring), open_batch(ring, batch=1)
     assert (first.sequence, second.sequence) == (2**32 - 1, 0)
     finish(ring, first)
     finish(ring, second)
     assert ring.complete(first)
     assert ring.complete(second)
+
+
+def test_the_probe_reads_the_header_where_the_ring_has_it(ring: Ring) -> None:
+    assert probe.slots_at(ring) == probe.native(ring).slots_at
+    slot = open_batch(ring)
+    assert probe.word(ring, slot, 3) == probe.word(ring, slot, 0) == 1 << 60 | 1 << 32
 
 
 def test_the_memory_is_sealed_against_resizing(ring: Ring) -> None:
@@ -170,8 +158,9 @@ def test_debug_mode_overwrites_freed_slots(monkeypatch: pytest.MonkeyPatch) -> N
     ring.take(slot)
     del lease
     ring.sweep()
-    with words(ring) as memory:
-        assert memory[ring.native.slots_at : ring.native.slots_at + 64] == b"\xdb" * 64
+    at = probe.slots_at(ring)
+    with probe.memory(ring) as memory:
+        assert memory[at : at + 64] == b"\xdb" * 64
     ring.close()
 
 
@@ -214,15 +203,13 @@ def test_an_interrupt_anywhere_loses_no_slot_and_frees_none_twice(ring: Ring, na
         ring.abandon()
         ring.sweep()
 
-    native = ring.native
-    ring.native = Interrupting(native, name, after)
-    with contextlib.suppress(KeyboardInterrupt):
+    interrupting = Interrupting(probe.native(ring), name, after)
+    with probe.native_replaced(ring, interrupting), contextlib.suppress(KeyboardInterrupt):
         use()
-    ring.native = native
     ring.abandon()
     ring.sweep()
-    assert sorted(slot.number for slot in ring._free) == [0, 1]
-    assert ring.spare() == 2
+    assert probe.free_slots(ring) == [0, 1]
+    assert not ring.scarce
 
 
 def test_an_abandoned_slot_waits_for_its_lease(ring: Ring) -> None:
@@ -231,7 +218,7 @@ def test_an_abandoned_slot_waits_for_its_lease(ring: Ring) -> None:
     ring.abandon()
     ring.sweep()
     assert slot.state is not FREE
-    assert not ring.draining
+    assert not ring.withdraw_abandoned()
     del lease
     ring.sweep()
     assert slot.state is FREE
@@ -258,6 +245,27 @@ def test_the_index_column_stays_mapped_as_long_as_anybody_has_it() -> None:
     assert index.tolist() == [0, 0, 0, 7]
 
 
+def test_a_slot_that_is_not_the_next_free_one_cannot_be_opened(ring: Ring) -> None:
+    with pytest.raises(ValueError, match="slot 1 is not the next free one"):
+        ring.open(ring.slots[1], 0, 0, 4)
+    assert probe.free_slots(ring) == [0, 1]
+    assert open_batch(ring) is ring.slots[0]
+
+
+def test_slots_are_scarce_when_the_consumer_holds_them_all(ring: Ring) -> None:
+    leases = []
+    for number in range(2):
+        assert not ring.scarce
+        slot = open_batch(ring)
+        finish(ring, slot)
+        leases.append(ring.lease(slot))
+        ring.take(slot)
+        assert ring.scarce == (number == 1)
+    leases.pop()
+    ring.sweep()
+    assert not ring.scarce
+
+
 def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -268,19 +276,18 @@ def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pyt
 
     monkeypatch.setattr("fastfeed.engine.ring.allocate", allocate)
     with pytest.raises(RingMemoryError):
-        ring.free()
-    assert ring.free() is ring.slots[0]
+        ring.next_free()
+    assert ring.next_free() is ring.slots[0]
     assert asked[0] == asked[1]
 
 
 def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Ring) -> None:
     slot = open_batch(ring, rows=2)
-    with words(ring) as memory:
-        struct.pack_into("<Q", memory, CELLS_AT + 8, 0)
-    ring.native.set_waiting(_native.WAIT_BATCH)
+    probe.set_word(ring, slot, 1, 0)
+    ring.want_signal()
     ready = os.eventfd(0, os.EFD_NONBLOCK)
     try:
-        worker = _native.FunctionWorker(ring._mapping, 0, -1, ready)
+        worker = _native.FunctionWorker(probe.mapping(ring), 0, -1, ready)
         assert worker.take() == slot.number
         worker.reply(0, 0, 1)
         assert os.eventfd_read(ready) == 1
@@ -290,21 +297,21 @@ def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Rin
         ring.complete(slot)
 
 
-def carry(ring: Ring, size: int) -> int:
+def carry(ring: PayloadRing, size: int) -> int:
     """Pass a payload through the first free slot; the bytes that the slot has then."""
-    slot = ring.free()
+    slot = ring.next_free()
     ring.room(slot, size)
-    ring.native.set_used(slot.number, size)
+    ring.set_used(slot, size)
     ring.open(slot, 0, 0, 1)
     lease = ring.lease(slot)
     ring.take(slot)
     del lease
     ring.sweep()
-    return ring.native.allocated(slot.number)
+    return probe.allocated(ring, slot)
 
 
 def test_a_payload_slot_keeps_its_memory_over_a_few_small_values_and_not_for_ever() -> None:
-    ring = Ring(slots=1, rows=1, row_bytes=None, workers=1)
+    ring = PayloadRing(slots=1, workers=1)
     try:
         large = carry(ring, 40 << 20)
         assert large < 41 << 20

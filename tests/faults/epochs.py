@@ -14,26 +14,17 @@ import os
 import random
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 import fastfeed
 
+sys.path.append(str(Path(__file__).parents[1]))
+import probe
+
 WORKERS = 2
 ITEMS = 12
-
-
-def wait_until_idle(feed: fastfeed.Feed) -> None:
-    """Return when every worker is asleep or dead."""
-    crew, ring = feed._crew, feed._ring
-    while True:
-        dead = [
-            os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-            for pidfd in crew._pidfds.values()
-        ]
-        if sum(dead) + ring.native.sleepers() >= WORKERS:
-            return
-        os.sched_yield()
 
 
 def images(folder: str, drained: bool, options: dict[str, object]) -> fastfeed.Feed:
@@ -87,8 +78,8 @@ def epoch(what: str, folder: str, ordered: bool, drained: bool) -> dict[str, obj
             digests.append(digest(what, batch))
             del batch
             if drained:
-                wait_until_idle(feed)
-        hits, deaths = feed._ring.native.kill_hits(), feed.stats().deaths
+                probe.wait_until_idle(feed, WORKERS)
+        hits, deaths = probe.kill_hits(feed), feed.stats().deaths
     return {"digests": digests, "deaths": deaths, "hits": hits, "errors": [error.index for error in feed.errors]}
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import probe
 import psutil
 import pytest
 from user_functions import OwnError, draw, draws_late, fail_at_7, square
@@ -294,7 +295,7 @@ def test_automatic_chunks_grow_for_quick_functions_and_not_for_slow_or_large_one
     with ff.map(square, itertools.count(), num_workers=1) as feed:
         for _ in itertools.islice(feed, 20_000):
             pass
-        assert feed._job._chunk > 50
+        assert probe.chunk_size(feed) > 50
 
     def slow(number: int) -> int:
         end = time.perf_counter() + 0.004
@@ -312,7 +313,7 @@ def test_automatic_chunks_grow_for_quick_functions_and_not_for_slow_or_large_one
         with ff.map(function, iterable, num_workers=1, prefetch=2) as feed:
             for _ in itertools.islice(feed, 20):
                 pass
-            assert feed._job._chunk == 1
+            assert probe.chunk_size(feed) == 1
 
 
 # ---- errors ----
@@ -565,7 +566,7 @@ def test_workers_that_are_killed_from_outside_cost_nothing() -> None:
             for result in feed:
                 got.append(result)
                 if len(got) in (5, 100, 300):
-                    os.kill(feed._crew.pids[0], signal.SIGKILL)
+                    probe.kill(feed)
             assert sorted(got) == expected
             assert not ordered or got == expected
             assert feed.errors == []
@@ -633,27 +634,23 @@ def test_shapes_and_types_may_change_from_item_to_item() -> None:
             assert value[1:] == expected[1:]
 
 
-def blocks(feed: ff.Feed) -> int:
-    return os.fstat(feed._ring.fd).st_blocks * 512
-
-
 def test_memory_comes_back_after_large_values() -> None:
     sizes = [10, 300, 20, 30_000_000, 5_000_000, *[10] * 40]
     with ff.map(lambda size: np.zeros(size, np.uint8), sizes, num_workers=2, prefetch=4, chunk_size=1) as feed:
         most = 0
         for size, array in zip(sizes, feed, strict=True):
             assert array.size == size
-            most = max(most, blocks(feed))
+            most = max(most, probe.ring_bytes(feed))
             del array
         assert most > 30_000_000
-        assert blocks(feed) < 5_000_000
+        assert probe.ring_bytes(feed) < 5_000_000
     for value in (b"x", "x"):
         with ff.map(
             functools.partial(operator.mul, value), [30_000_000, *[1] * 20], num_workers=1, prefetch=2, chunk_size=1
         ) as feed:
             for _ in feed:
                 pass
-            assert blocks(feed) < 5_000_000
+            assert probe.ring_bytes(feed) < 5_000_000
 
 
 @pytest.mark.stress
@@ -666,7 +663,7 @@ def test_a_value_of_two_gigabytes_travels_and_300_megabytes_come_back() -> None:
     sizes = [8 * 6**power for power in range(10)] + [300_000_000] + [8] * 20
     with ff.map(bytes, sizes, num_workers=2, prefetch=3, chunk_size=1) as feed:
         assert [len(value) for value in feed] == sizes
-        assert blocks(feed) < 20_000_000
+        assert probe.ring_bytes(feed) < 20_000_000
 
 
 @pytest.mark.pages
@@ -679,11 +676,11 @@ def test_memory_stays_flat_over_many_results_of_changing_shape() -> None:
         stream = iter(feed)
         for _ in itertools.islice(stream, 500):
             pass
-        before, ring = process.memory_info().rss, blocks(feed)
+        before, ring = process.memory_info().rss, probe.ring_bytes(feed)
         for _ in stream:
             pass
         assert process.memory_info().rss - before < 4_000_000
-        assert blocks(feed) <= 2 * ring
+        assert probe.ring_bytes(feed) <= 2 * ring
 
 
 # ---- functions of all kinds ----
@@ -888,7 +885,7 @@ def test_children_of_workers_end_with_them() -> None:
     with ff.map(child, range(2), num_workers=1, chunk_size=1) as feed:
         children = list(feed)
         assert all(map(psutil.pid_exists, children))
-        os.kill(feed._crew.pids[0], signal.SIGKILL)
+        probe.kill(feed)
         children += list(feed)
         assert gone(children[:2])
     assert gone(children)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import probe
 import psutil
 import pytest
 from user_functions import OwnError, arrays_of_100_kb, batches, count_up, endless, failing, signature_of_all_kinds
@@ -178,8 +179,7 @@ def test_no_more_is_made_than_prefetch_says(tmp_path: Path, prefetch: int) -> No
     with wrapped(counted, prefetch=prefetch)() as feed:
         stream = iter(feed)
         assert next(stream) == 0
-        while not feed._ring.native.sleepers():
-            os.sched_yield()
+        probe.wait_for_sleepers(feed, 1)
         assert made.stat().st_size <= 1 + prefetch
         stream.close()
 
@@ -305,13 +305,6 @@ def test_a_function_that_gives_nothing_to_iterate_is_told(workers: int) -> None:
 # ---- deaths ----
 
 
-def kill_worker(feed: ff.Feed, number: int) -> None:
-    """Kill it when it has begun to work, so that it does not count as one that fails to start."""
-    while not feed._ring.native.is_attached(number):
-        os.sched_yield()
-    os.kill(feed._crew._pids[number], signal.SIGKILL)
-
-
 @pytest.mark.parametrize("mode", [*MODES, "copies"])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_killed_worker_costs_and_repeats_nothing(mode: str, ordered: bool) -> None:
@@ -330,7 +323,7 @@ def test_a_killed_worker_costs_and_repeats_nothing(mode: str, ordered: bool) -> 
                 got.append(item)
                 # One after the other: what costs two workers is not tried a third time.
                 if len(got) in (3, 25):
-                    kill_worker(feed, feed.stats().workers - 1 if len(got) == 3 else 0)
+                    probe.kill_in_its_loop(feed, feed.stats().workers - 1 if len(got) == 3 else 0)
             if ordered:
                 assert got == expected[epoch]
             else:
@@ -378,7 +371,7 @@ def test_an_item_that_takes_too_long_is_raised_and_making_up_for_a_death_is_not_
     with wrapped(slow, timeout=0.25)(9) as feed:
         for number in feed:
             if number == 6:
-                os.kill(feed._crew.pids[0], signal.SIGKILL)
+                probe.kill(feed)
         assert number == 8
         assert feed.stats().deaths == 1
 

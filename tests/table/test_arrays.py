@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import probe
 import pytest
 
 import fastfeed as ff
@@ -39,7 +40,7 @@ def saved(tmp_path: Path) -> Callable[..., np.memmap]:
 
 def is_shared_from_file(feed: ff.Feed) -> bool:
     """Whether nothing of a feed has to be copied."""
-    return feed._job.table_fd() is None
+    return probe.table_fd(feed) is None
 
 
 # ---- what comes out
@@ -199,16 +200,16 @@ def test_lists_and_whatever_has_an_array_method_are_converted(workers: int) -> N
 def test_arrays_are_copied_once_for_all_epochs_and_workers() -> None:
     with ff.arrays(numbers(3), batch_size=10, num_workers=2) as feed:
         list(feed)
-        table = os.stat(feed._job.table_fd())
+        table = os.stat(probe.table_fd(feed))
         list(feed)
-        assert os.stat(feed._job.table_fd()) == table
+        assert os.stat(probe.table_fd(feed)) == table
     assert table.st_size == N * 12
 
 
 def test_without_workers_nothing_is_copied() -> None:
     with ff.arrays(numbers(3), batch_size=10, num_workers=0) as feed:
         list(feed)
-        assert feed._job._columns._fd is None
+        assert not probe.has_copied(feed)
 
 
 # ---- files
@@ -327,26 +328,28 @@ def test_a_killed_worker_costs_nothing() -> None:
         seen = []
         for batch in feed:
             if len(seen) in (3, 90):
-                os.kill(feed._crew.pids[0], signal.SIGKILL)
+                probe.kill(feed)
             seen.append(batch.tolist())
         assert seen == expected
 
 
 def test_a_batch_that_has_cost_two_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with ff.arrays(np.arange(N), batch_size=100, num_workers=1) as feed:
-        job, opened = feed._job, feed._job.open
-        _, crew = feed._started()
-        os.kill(crew.pids[0], signal.SIGSTOP)
-        os.waitid(os.P_PID, crew.pids[0], os.WSTOPPED)
+        job = probe.job(feed)
+        opened = job.open
+        probe.start(feed)
+        (worker,) = probe.workers(feed)
+        os.kill(worker, signal.SIGSTOP)
+        os.waitid(os.P_PID, worker, os.WSTOPPED)
 
-        def open_and_blame(ring: Any, slot: Any, unit: Any) -> int:
-            worker = opened(ring, slot, unit)
-            job.blame(ring, slot, 50, 2)
+        def open_and_give_up(ring: Any, slot: Any, unit: Any) -> int:
+            addressee = opened(ring, slot, unit)
+            job.give_up(ring, slot, 50)
             if slot.unit == (0, 1):
-                os.kill(crew.pids[0], signal.SIGCONT)
-            return worker
+                os.kill(worker, signal.SIGCONT)
+            return addressee
 
-        monkeypatch.setattr(job, "open", open_and_blame)
+        monkeypatch.setattr(job, "open", open_and_give_up)
         with pytest.raises(ff.SampleError):
             list(feed)
         assert len(feed.errors) == 1

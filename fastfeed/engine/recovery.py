@@ -1,0 +1,150 @@
+"""Recovery: which worker died on what, and how the work goes on without it.
+
+    died by itself ----------+
+    took too long: killed ---+--> reaped (crew) --> buried: sample blamed, cells given to the others, successor started
+    damaged words: all of ---+
+    them killed, unblamed
+
+A sample on which a second worker dies is set aside: the job sees to it that no third one begins with it, and is given
+the death when the rest of the batch is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from fastfeed.engine.crew import Crew
+from fastfeed.engine.death import Death
+from fastfeed.engine.job import Job
+from fastfeed.engine.ring import Damaged, Ring, Slot
+from fastfeed.errors import WorkerError
+
+# Deaths on one sample that set it aside.  The first may be an accident: the sample was what a worker happened to have
+# in hand when something else ended it.
+_DEATHS = 2
+# Damages of the ring's words that are mended before giving up.
+_DAMAGES = 3
+
+
+class Recovery:
+    """Deaths of one crew's workers, and what follows from them.
+
+    Parameters
+    ----------
+    job, ring, crew
+        What is fed, where to, and by whom.
+    pending : collection of Slot
+        The open slots, as the feed has them; read whenever a worker has died.
+    timeout : float or None
+        Seconds that a worker may spend on one sample.
+
+    Attributes
+    ----------
+    blames : dict
+        By sequence and row, the deaths of the workers that had it in hand; empty but for a while after a death.
+    """
+
+    def __init__(self, job: Job[Any], ring: Ring, crew: Crew, pending: Collection[Slot], timeout: float | None) -> None:
+        self._job = job
+        self._ring = ring
+        self._crew = crew
+        self._pending = pending
+        self._timeout = timeout
+        self.blames: dict[int, dict[int, list[Death]]] = {}
+        self._damages = 0
+
+    def set_aside(self, slot: Slot) -> dict[int, Death]:
+        """Forget what a complete slot has cost: its rows that were set aside, each with the last death on it."""
+        rows = self.blames.pop(slot.sequence, {})
+        return {row: deaths[-1] for row, deaths in rows.items() if len(deaths) >= _DEATHS}
+
+    def forget(self) -> None:
+        """Forget all blame: the open slots were taken back."""
+        self.blames.clear()
+
+    def until_deadline(self) -> float | None:
+        """Seconds until the first worker will have spent too long on its sample, or None where no time is set."""
+        if self._timeout is None:
+            return None
+        return max(0.0, self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
+
+    def recover(self) -> None:
+        """End the workers that take too long, bury the dead, and start the successors that are due.
+
+        Raises
+        ------
+        WorkerDied
+            If workers die one after another and nothing is done in between.
+        """
+        if self._timeout is not None:
+            for worker, spent in list(self._in_hand()):
+                if spent > self._timeout:
+                    self._crew.kill(worker, f"took longer than timeout={self._timeout:g} s")
+        if self._crew.unburied:
+            self.bury()
+        self._crew.restart_due()
+
+    def _in_hand(self) -> Iterator[tuple[int, float]]:
+        """(worker, seconds it has spent on its sample) for those that have one."""
+        now = time.monotonic_ns()
+        for worker in self._crew.alive():
+            sample = self._ring.in_hand(worker)
+            if sample is not None:
+                yield worker, max(0, now - sample[2]) / 1e9
+
+    def bury(self, guilty: bool = True) -> None:
+        """For workers that are dead and reaped: blame their samples, give their cells to the others, replace them."""
+        for death in list(self._crew.unburied.values()):
+            self._job.ledger.deaths += 1
+            blamed = self._blame(death) if guilty else None
+            for slot in self._pending:
+                if self._ring.writes(death.worker, slot):
+                    self._job.restore(self._ring, slot, self._without(slot))
+            self._ring.reopen(death.worker)
+            try:
+                self._crew.replace(death, blamed)
+            finally:
+                # The dead may have taken a token along.
+                self._crew.wake()
+
+    def _blame(self, death: Death) -> str | None:
+        """Count a death against the sample in hand, and set that aside where it is one too many; its name, if any."""
+        sample = self._ring.in_hand(death.worker)
+        if sample is None:
+            return None
+        sequence, row, _ = sample
+        slot = next((slot for slot in self._pending if slot.sequence == sequence), None)
+        if slot is None:
+            return None
+        deaths = self.blames.setdefault(sequence, {}).setdefault(row, [])
+        deaths.append(death)
+        if len(deaths) >= _DEATHS:
+            self._job.give_up(self._ring, slot, row)
+        return self._job.name(slot, row)
+
+    def _without(self, slot: Slot) -> list[int] | None:
+        """The rows of an open slot that were set aside; None where it has cost no worker yet."""
+        rows = self.blames.get(slot.sequence)
+        return None if rows is None else [row for row, deaths in rows.items() if len(deaths) >= _DEATHS]
+
+    def quarantine(self, slot: Slot, damage: Damaged) -> None:
+        """A word that cannot be there: nobody's word counts now, so every worker ends and the slot is opened afresh.
+
+        Raises
+        ------
+        WorkerError
+            If it has happened too often.
+        """
+        self._damages += 1
+        if self._damages > _DAMAGES:
+            raise WorkerError(
+                f"the ring's words were damaged {self._damages} times, last by {damage}: something in the workers "
+                f"writes through a wild pointer; run `fastfeed doctor`, and try num_workers=0"
+            )
+        for worker in self._crew.alive():
+            self._crew.kill(worker, "was ended because the ring's words were damaged")
+        self.bury(guilty=False)
+        self._job.open_again(self._ring, slot, self._without(slot))
+        self._crew.wake()

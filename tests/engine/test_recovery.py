@@ -1,0 +1,145 @@
+"""Recovery without a process: who is blamed for what, and when a row is set aside."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import probe
+import pytest
+
+from fastfeed.engine.death import Death
+from fastfeed.engine.job import Ledger
+from fastfeed.engine.recovery import Recovery
+from fastfeed.engine.ring import Damaged, Ring, Slot
+from fastfeed.errors import WorkerError
+
+
+class RecordingJob:
+    """A job that notes what the recovery asks of it."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.asked: list[tuple[object, ...]] = []
+
+    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
+        self.asked.append(("give up", row))
+
+    def restore(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
+        self.asked.append(("restore", without))
+
+    def open_again(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
+        self.asked.append(("open again", without))
+
+    def name(self, slot: Slot, row: int) -> str:
+        return f"row {row}"
+
+
+class FakeCrew:
+    """A crew whose only worker dies whenever a test says so."""
+
+    def __init__(self) -> None:
+        self.unburied: dict[int, Death] = {}
+        self.replaced: list[str | None] = []
+
+    def die(self, cause: str | None = None) -> None:
+        self.unburied[0] = Death(0, 1, 9, None, cause)
+
+    def alive(self) -> list[int]:
+        return [0]
+
+    def kill(self, worker: int, cause: str) -> None:
+        self.die(cause)
+
+    def replace(self, death: Death, sample: str | None) -> None:
+        del self.unburied[death.worker]
+        self.replaced.append(sample)
+
+    def restart_due(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
+
+@pytest.fixture
+def at_work() -> Any:
+    """(job, crew, ring, an open slot, recovery), the slot's cells all in the worker's hands."""
+    ring = Ring(slots=2, rows=4, row_bytes=16, workers=1)
+    slot = ring.next_free()
+    np.asarray(slot.index)[:] = 0
+    ring.open(slot, 0, 0, 4)
+    job, crew = RecordingJob(), FakeCrew()
+    yield job, crew, ring, slot, Recovery(job, ring, crew, deque([slot]), timeout=1.0)
+    del slot.index  # which keeps the ring mapped
+    ring.close()
+
+
+def work_on(ring: Ring, slot: Slot, row: int, started_ns: int = 0) -> None:
+    probe.finish(ring, slot, skip=(0, 1, 2, 3))
+    probe.set_in_hand(ring, 0, slot.sequence, row, started_ns)
+
+
+def test_a_row_is_given_up_at_the_second_death_and_not_at_the_first(at_work: Any) -> None:
+    job, crew, ring, slot, recovery = at_work
+    for _ in range(2):
+        work_on(ring, slot, 2)
+        crew.die()
+        recovery.bury()
+    assert job.asked == [("restore", []), ("give up", 2), ("restore", [2])]
+    assert crew.replaced == ["row 2", "row 2"]
+    assert job.ledger.deaths == 2
+    assert list(recovery.set_aside(slot)) == [2]
+    assert recovery.set_aside(slot) == {}
+
+
+def test_one_death_on_each_of_two_rows_gives_up_neither(at_work: Any) -> None:
+    job, crew, ring, slot, recovery = at_work
+    for row in (1, 3):
+        work_on(ring, slot, row)
+        crew.die()
+        recovery.bury()
+    assert job.asked == [("restore", []), ("restore", [])]
+    assert recovery.set_aside(slot) == {}
+
+
+def test_blame_is_forgotten_when_the_slots_are_taken_back(at_work: Any) -> None:
+    job, crew, ring, slot, recovery = at_work
+    work_on(ring, slot, 2)
+    crew.die()
+    recovery.bury()
+    recovery.forget()
+    work_on(ring, slot, 2)
+    crew.die()
+    recovery.bury()
+    assert ("give up", 2) not in job.asked
+
+
+def test_a_worker_that_had_nothing_in_hand_is_replaced_and_nothing_is_blamed(at_work: Any) -> None:
+    job, crew, _, _, recovery = at_work
+    crew.die()
+    recovery.bury()
+    assert crew.replaced == [None]
+    assert job.asked == []
+
+
+def test_a_worker_that_takes_too_long_is_killed_and_its_row_is_blamed(at_work: Any) -> None:
+    job, crew, ring, slot, recovery = at_work
+    work_on(ring, slot, 1, started_ns=1)  # soon after the machine was started
+    assert recovery.until_deadline() == 0.0
+    recovery.recover()
+    assert crew.replaced == ["row 1"]
+    assert job.ledger.deaths == 1
+
+
+def test_damage_blames_nobody_and_is_mended_three_times(at_work: Any) -> None:
+    job, crew, ring, slot, recovery = at_work
+    work_on(ring, slot, 1)
+    for _ in range(3):
+        recovery.quarantine(slot, Damaged("worker 0"))
+    assert [asked for asked in job.asked if asked[0] == "open again"] == [("open again", None)] * 3
+    assert recovery.set_aside(slot) == {}
+    assert crew.replaced == [None] * 3
+    with pytest.raises(WorkerError, match="damaged 4 times, last by worker 0"):
+        recovery.quarantine(slot, Damaged("worker 0"))
