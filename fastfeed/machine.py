@@ -43,6 +43,13 @@ def available_cpus(root: Path = _ROOT, affinity: Collection[int] | None = None) 
     return max(1, allowed)
 
 
+def said_bytes(number: int) -> str:
+    """Write a size as messages have it: ``1.5 GiB``, ``97.7 MiB``, or ``1,024 bytes``."""
+    if number >= 1 << 30:
+        return f"{number / (1 << 30):,.1f} GiB"
+    return f"{number / (1 << 20):.1f} MiB" if number >= 1 << 20 else f"{number:,} bytes"
+
+
 def cpu_quota(root: Path = _ROOT) -> float | None:
     """Return how many processors' worth of time the cgroups grant, or None where they set no quota."""
     words = [_read(folder / "cpu.max").split() for folder in _groups(root, _V2, "")]

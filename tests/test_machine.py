@@ -154,3 +154,16 @@ def test_rubbish_in_the_files_sets_no_limit(tmp_path: Path) -> None:
 def test_this_machine_gives_believable_answers() -> None:
     assert 1 <= machine.available_cpus() <= len(os.sched_getaffinity(0))
     assert machine.memory_limit() > 16 << 20
+
+
+def test_sizes_are_said_in_the_unit_that_fits() -> None:
+    sizes = (0, 5, 1_048_575, 1 << 20, 102_400_000, 1 << 30, 1 << 50)
+    assert [machine.said_bytes(size) for size in sizes] == [
+        "0 bytes",
+        "5 bytes",
+        "1,048,575 bytes",
+        "1.0 MiB",
+        "97.7 MiB",
+        "1.0 GiB",
+        "1,048,576.0 GiB",
+    ]

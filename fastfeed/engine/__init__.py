@@ -5,7 +5,7 @@
 A room of work gives the engine a job (`job.Job`) and a kind of worker (`boot.WorkerKind`); the engine does the rest.
 
 job.py       what a room of work must say                    stats.py   what happened, and which side is slow
-feed.py      the consumer's loop: open, wait, deliver        memory.py  pages that exist before anybody stores to them
+feed.py      the consumer's loop: open, wait, deliver        memory.py  memfds: made, sealed, grown, refused in words
 ring.py      slots, their books, and all shared words        boot.py    what consumer and worker agree on at the start
 crew.py      worker processes: start, watch, restart, stop   death.py   one worker's end, in words
 recovery.py  who died on what, and how work goes on

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, WorkerKind
 from fastfeed.engine.death import Death
+from fastfeed.engine.memory import refused, sealed, write_all
 from fastfeed.engine.ring import Ring
 from fastfeed.errors import ConfigError, WorkerDied
 from fastfeed.machine import available_cpus
@@ -106,7 +107,7 @@ class Crew:
                 self._wake_fds.append(_moved(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)))
             self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
-            self._adopt(SPEC_FD, _sealed(self._spec))
+            self._adopt(SPEC_FD, self._sealed_spec())
             self._spec = b""
             self._adopt(TABLE_FD, os.dup(self._ring.fd if self._table_fd is None else self._table_fd))
             self._poll.register(self._fds[READY_FD], select.EPOLLIN | select.EPOLLET)
@@ -118,6 +119,15 @@ class Crew:
         except BaseException:
             self.stop(grace=0)
             raise
+
+    def _sealed_spec(self) -> int:
+        try:
+            return sealed("spec", lambda fd: write_all(fd, self._spec))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            what = "memory for the description of the work"
+            raise refused(what, error, "let the function and its arguments hold less") from error
 
     def _adopt(self, target: int, fd: int) -> None:
         self._fds[target] = _moved(fd)
@@ -319,19 +329,3 @@ def _died(death: Death, sample: str | None, what: str) -> WorkerDied:
         signal=death.signal,
         sample=sample,
     )
-
-
-def _sealed(content: bytes | bytearray) -> int:
-    fd = os.memfd_create("fastfeed-spec", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    except BaseException as error:
-        os.close(fd)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise MemoryError("no memory for the description of the work") from error
-        raise
-    return fd

@@ -18,16 +18,15 @@ in a sparse file and grow to what they carry: no value is too large for its slot
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import resource
 from collections import deque
 from typing import Any, Final
 
 from fastfeed import _native
-from fastfeed.engine.memory import allocate, grow
+from fastfeed.engine.memory import allocate, grow, refused, sealed, too_large
 from fastfeed.errors import RingMemoryError
-from fastfeed.machine import memory_limit
+from fastfeed.machine import memory_limit, said_bytes
 
 FREE: Final = "free"
 OPEN: Final = "open"
@@ -35,6 +34,7 @@ LEASED: Final = "leased"
 DRAINING: Final = "draining"
 
 PAGE = 4096
+_LESS = "lower prefetch or batch_size"
 _MADV_REMOVE = 9
 _MADV_POPULATE_WRITE = 23
 _SEQUENCES = 1 << 32
@@ -83,6 +83,8 @@ class Ring:
         Bytes of a row.
     workers : int
         Entries of the worker table.
+    remedy : str
+        What the user can do where the memory is too small.
 
     Raises
     ------
@@ -92,17 +94,16 @@ class Ring:
 
     _payloads = False
 
-    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int) -> None:
+    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = _LESS) -> None:
         # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
         # would only make the scan for an open one longer.
         rows_per_cell = -(-rows // 64)
         self.size = size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
+        self._remedy = remedy
         self._refuse_too_large(slots, rows, row_bytes)
-        self.fd = os.memfd_create("fastfeed-ring", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.fd = -1
         try:
-            os.ftruncate(self.fd, size)
-            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, seals)
+            self.fd = sealed("ring", lambda fd: os.ftruncate(fd, size), writable=True)
             self._mapping = _native.Mapping(self.fd, size, True)
             # The words before the slots are written while the ring is laid out, and only then is it known where the
             # slots begin: so what the slots, rounded up to pages, leave of the whole.
@@ -112,12 +113,13 @@ class Ring:
                 self._mapping, slots, rows, rows_per_cell, workers, row_bytes, payloads=self._payloads
             )
         except BaseException as error:
-            os.close(self.fd)
-            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.EFBIG):
-                raise RingMemoryError(
-                    f"the ring needs {_megabytes(size)} of address space in one file ({error}): raise the limits of "
-                    f"this process (ulimit -v and ulimit -f), or lower prefetch or batch_size"
-                ) from error
+            if self.fd >= 0:
+                os.close(self.fd)
+            unmapped = isinstance(error, MemoryError) and not isinstance(error, RingMemoryError)
+            if unmapped or (isinstance(error, OSError) and error.errno == errno.EFBIG):
+                what = f"address space for the ring, {said_bytes(size)} in one file,"
+                limits = "raise the limits of this process (ulimit -v and ulimit -f)"
+                raise refused(what, error, f"{limits}, or {remedy}") from error
             raise
         self._stride = self._shared.slot_stride
         self.slots = [
@@ -132,11 +134,8 @@ class Ring:
     def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
         limit = memory_limit()
         if self.size == 0 or self.size > limit:
-            raise RingMemoryError(
-                f"the ring needs {_megabytes(slots * rows * row_bytes)} ({slots} slots of {rows} rows of "
-                f"{row_bytes:,} bytes), and this process may use {_megabytes(limit)}: lower prefetch, batch_size or "
-                f"the image size, or use dtype='uint8'"
-            )
+            needs = f"the ring, {slots} slots of {rows} rows of {said_bytes(row_bytes)}, needs"
+            raise too_large(needs, slots * rows * row_bytes, limit, self._remedy)
 
     def _allocate(self, upto: int) -> None:
         """Have the pages up to this offset exist, so that no store can meet a bus error, and map them here.
@@ -144,7 +143,7 @@ class Ring:
         Mapped in the consumer too they count as shared, and nobody takes a page fault in the first epoch.
         """
         start = self._allocated
-        allocate(self.fd, start, upto - start)
+        allocate(self.fd, start, upto - start, self._remedy)
         page = start // PAGE * PAGE
         self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
         self._allocated = upto
@@ -332,14 +331,14 @@ class PayloadRing(Ring):
 
     Parameters
     ----------
-    slots, workers : int
+    slots, workers, remedy
         As for `Ring`.
     """
 
     _payloads = True
 
-    def __init__(self, slots: int, workers: int) -> None:
-        super().__init__(slots, 1, min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE, workers)
+    def __init__(self, slots: int, workers: int, remedy: str = _LESS) -> None:
+        super().__init__(slots, 1, min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE, workers, remedy)
 
     def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
         """Nothing: its slots are address space until something is put there."""
@@ -357,7 +356,7 @@ class PayloadRing(Ring):
         had = self._shared.allocated(slot.number)
         slot.needed = max(slot.needed, size)
         if size > had:
-            self._shared.set_allocated(slot.number, grow(self.fd, slot.at, size, self._stride, had))
+            self._shared.set_allocated(slot.number, grow(self.fd, slot.at, size, self._stride, had, self._remedy))
         return self._shared.payload(slot.number, size)
 
     def set_used(self, slot: Slot, size: int) -> None:
@@ -385,7 +384,3 @@ def _sparse_bytes() -> int:
     """Address space for all payload slots: at most a quarter of what this process may have, for two feeds may run."""
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return _SPARSE_BYTES if limit == resource.RLIM_INFINITY else min(_SPARSE_BYTES, limit // 4)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"

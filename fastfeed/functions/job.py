@@ -117,7 +117,7 @@ class FunctionJob:
 
     def ring(self, slots: int | None, workers: int) -> PayloadRing:
         """Make a ring of payload slots."""
-        return PayloadRing(self.slots(workers) if slots is None else slots, workers)
+        return PayloadRing(self.slots(workers) if slots is None else slots, workers, self.remedies.less_memory)
 
     def open(self, ring: PayloadRing, slot: Slot, unit: Any) -> int:
         """Write a unit's task into the slot and open it."""

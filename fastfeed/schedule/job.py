@@ -95,7 +95,8 @@ class ScheduledJob:
     def ring(self, slots: int | None, workers: int) -> Ring:
         """Make a ring; see `default_prefetch` for how many slots."""
         rows = self._schedule.rows(0)
-        return Ring(default_prefetch(workers, rows) if slots is None else slots, rows, self._row_bytes, workers)
+        slots = default_prefetch(workers, rows) if slots is None else slots
+        return Ring(slots, rows, self._row_bytes, workers, self.remedies.less_memory)
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """(epoch, batch) in the order of opening."""

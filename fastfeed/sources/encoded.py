@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Self
 
-from fastfeed.errors import ConfigError, RingMemoryError
+from fastfeed.engine.memory import too_large
+from fastfeed.errors import ConfigError
 from fastfeed.machine import memory_limit
 from fastfeed.sources.labels import Labels, make_labels
 from fastfeed.sources.source import WHAT_WORKS, Source
@@ -47,10 +48,8 @@ class Bytes(Source):
         total = sum(memoryview(item).nbytes for item in self._items)
         limit = memory_limit()
         if total > limit:
-            raise RingMemoryError(
-                f"the encoded images need {total:,} bytes in memory that workers share, and this process may use "
-                f"{limit:,}: pass the paths of files, or fewer images"
-            )
+            needs = "the encoded images, which are copied for the workers, need"
+            raise too_large(needs, total, limit, "pass the paths of files, or fewer images")
         for item in self._items:
             yield memoryview(item).cast("B")
 

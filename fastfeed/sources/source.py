@@ -6,7 +6,6 @@ memfd, so it costs its memory once, however many feeds and workers read it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import weakref
@@ -14,12 +13,12 @@ from array import array
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fastfeed import _native, options
+from fastfeed.engine.memory import sealed
 from fastfeed.sources.labels import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _TABLE_LOCK = threading.Lock()  # two feeds that start at once share one table
 _SPLIT_EPOCH = 2**64 - 1  # an order that no epoch of a feed has
 WHAT_WORKS = "pass a folder, a glob, a sequence of paths, a sequence of encoded images (bytes), or ff.files(...)"
@@ -115,26 +114,22 @@ class Source:
 
     def _write_table(self) -> int:
         """Write the table into a memfd of its own, seal it, and return its descriptor, which is closed on exec."""
+        return sealed("source", self._write)
+
+    def _write(self, fd: int) -> None:
         n = len(self)
-        fd = os.memfd_create("fastfeed-source", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            offsets = array("Q", [0]) * (n + 1)
-            at = 0
-            # The file object gathers small entries and goes on after short writes; one entry at a time is in memory.
-            with os.fdopen(fd, "wb", buffering=1 << 20, closefd=False) as file:
-                file.seek(8 * (2 + n + 1))  # behind count, kind and the offsets
-                for index, entry in enumerate(self._entries(), 1):
-                    file.write(entry)
-                    at += len(entry)
-                    offsets[index] = at
-                file.seek(0)
-                file.write(array("Q", (n, self.kind)))
-                file.write(offsets)
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        offsets = array("Q", [0]) * (n + 1)
+        at = 0
+        # The file object gathers small entries and goes on after short writes; one entry at a time is in memory.
+        with os.fdopen(fd, "wb", buffering=1 << 20, closefd=False) as file:
+            file.seek(8 * (2 + n + 1))  # behind count, kind and the offsets
+            for index, entry in enumerate(self._entries(), 1):
+                file.write(entry)
+                at += len(entry)
+                offsets[index] = at
+            file.seek(0)
+            file.write(array("Q", (n, self.kind)))
+            file.write(offsets)
 
     def _entries(self) -> Iterator[bytes | memoryview]:
         """Yield each sample's entry, as its kind of table has it."""

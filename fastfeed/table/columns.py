@@ -7,21 +7,21 @@ sealed memfd, which costs its memory once, however many workers read it.
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfeed.errors import ConfigError, RingMemoryError
-from fastfeed.machine import memory_limit
+from fastfeed.engine.memory import refused, sealed, too_large, write_all
+from fastfeed.errors import ConfigError
+from fastfeed.machine import memory_limit, said_bytes
 from fastfeed.wire.memmap import Place, file_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_NO_COPY = "save them with np.save and pass np.load(file, mmap_mode='r'), which needs no copy, or use num_workers=0"
 _ALIGNMENT = 64  # a cache line, and the widest vector
 _CHUNK_BYTES = 16 << 20
 
@@ -134,40 +134,32 @@ class Columns:
     def _copy(self, columns: list[Column]) -> int:
         import numpy as np
 
-        self._refuse_too_large(columns)
-        fd = os.memfd_create("fastfeed-arrays", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        at = 0
-        try:
+        def write(fd: int) -> None:
+            at = 0
             for number, column in enumerate(self.columns):
                 if column not in columns:
                     continue
-                at = -(-at // mmap.PAGESIZE) * mmap.PAGESIZE
+                at = os.lseek(fd, -(-at // mmap.PAGESIZE) * mmap.PAGESIZE, os.SEEK_SET)
                 size = self.samples * column.row_bytes
                 self._copied[number] = Place("", fd, 0, 0, at, column.row_bytes, at + size)
                 rows = max(1, _CHUNK_BYTES // column.row_bytes)
                 for start in range(0, self.samples, rows):
                     chunk = np.ascontiguousarray(column.array[start : start + rows])
-                    view = chunk.reshape(-1).view(np.uint8).data
-                    while view:
-                        written = os.pwrite(fd, view, at)
-                        view, at = view[written:], at + written
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        except BaseException as error:
-            os.close(fd)
-            if isinstance(error, OSError):
-                raise RingMemoryError(f"{_what(columns)} could not be copied for the workers: {error}") from error
-            raise
-        return fd
+                    write_all(fd, chunk.reshape(-1).view(np.uint8).data)
+                at += size
+
+        self._refuse_too_large(columns)
+        try:
+            return sealed("arrays", write)
+        except OSError as error:
+            raise refused(f"memory for a copy of {_what(columns)} for the workers", error, _NO_COPY) from error
 
     def _refuse_too_large(self, columns: list[Column]) -> None:
         size = sum(self.samples * column.row_bytes for column in columns)
         limit, taken = memory_limit(), _anonymous_memory()
         if size > limit - taken:
-            raise RingMemoryError(
-                f"{_what(columns)} must be copied once for the workers, which needs {size / 1e6:,.0f} MB; this process "
-                f"may use {limit / 1e6:,.0f} MB and has taken {taken / 1e6:,.0f} MB: save them with np.save and pass "
-                f"np.load(file, mmap_mode='r'), which needs no copy, or use num_workers=0"
-            )
+            needs = f"{_what(columns)} must be copied once for the workers, which needs"
+            raise too_large(needs, size, limit, _NO_COPY, who=f"this process has taken {said_bytes(taken)} and")
 
 
 def _what(columns: list[Column]) -> str:

@@ -5,7 +5,6 @@ Every probe answers for itself: one that fails says why in its place, and the ot
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import importlib.util
 import os
@@ -21,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import __version__, machine
+from fastfeed.engine.memory import sealed
 from fastfeed.image.decode import which_pil
+from fastfeed.machine import said_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,13 +157,16 @@ def _processors(root: Path) -> dict[str, Value]:
 def _memory(root: Path, advice: list[str]) -> dict[str, Value]:
     limit = machine.memory_limit(root)
     cgroup = machine.cgroup_memory_limit(root)
-    facts: dict[str, Value] = {"limit": _size(limit), "cgroup limit": None if cgroup is None else _size(cgroup)}
+    facts: dict[str, Value] = {
+        "limit": said_bytes(limit),
+        "cgroup limit": None if cgroup is None else said_bytes(cgroup),
+    }
     overcommit = _first_line(root / "proc/sys/vm/overcommit_memory")
     facts["vm.overcommit_memory"] = overcommit
     if limit < _LITTLE_MEMORY:
         advice.append(
-            f"Only {_size(limit)} of memory may be used: give the container more, or lower prefetch and batch_size, or "
-            f"take dtype='uint8'."
+            f"Only {said_bytes(limit)} of memory may be used: give the container more, or lower prefetch and "
+            f"batch_size, or take dtype='uint8'."
         )
     if overcommit == "2":
         advice.append(
@@ -181,7 +185,7 @@ def _shared_memory(root: Path, advice: list[str]) -> dict[str, Value]:
         )
     facts["huge pages for it"] = _chosen(_first_line(root / "sys/kernel/mm/transparent_hugepage/shmem_enabled"))
     with suppress(OSError):
-        facts["/dev/shm (not used)"] = _size(shutil.disk_usage("/dev/shm").total)
+        facts["/dev/shm (not used)"] = said_bytes(shutil.disk_usage("/dev/shm").total)
     return facts
 
 
@@ -228,7 +232,7 @@ def _worker(advice: list[str]) -> dict[str, Value]:
             f"A worker takes {took:.2f} s to start: move the Python installation to a local disk, or look for what its "
             f"start-up imports (python -X importtime)."
         )
-    return {"start to first batch": f"{took * 1000:.0f} ms", "private memory": _size(memory)}
+    return {"start to first batch": f"{took * 1000:.0f} ms", "private memory": said_bytes(memory)}
 
 
 def _try(probe: Callable[[], None]) -> Value:
@@ -241,12 +245,7 @@ def _try(probe: Callable[[], None]) -> Value:
 
 
 def _probe_memfd() -> None:
-    fd = os.memfd_create("fastfeed-doctor", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.posix_fallocate(fd, 0, 4096)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    finally:
-        os.close(fd)
+    os.close(sealed("doctor", lambda fd: os.posix_fallocate(fd, 0, 4096), writable=True))
 
 
 def _probe_pidfd() -> None:
@@ -273,10 +272,6 @@ def _first_line(path: Path) -> str | None:
 def _chosen(line: str | None) -> str | None:
     """Return the word in brackets of a list of choices such as ``always [never]``."""
     return line.partition("[")[2].partition("]")[0] or line if line is not None else None
-
-
-def _size(number: int) -> str:
-    return f"{number / (1 << 30):.1f} GiB" if number >= 1 << 30 else f"{number / (1 << 20):.1f} MiB"
 
 
 def _said(value: Value) -> str:

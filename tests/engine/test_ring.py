@@ -144,8 +144,8 @@ def test_the_memory_is_sealed_against_resizing(ring: Ring) -> None:
 
 
 def test_a_ring_beyond_the_memory_limit_is_refused_in_words() -> None:
-    with pytest.raises(RingMemoryError, match=r"8 slots of 4 rows .* lower prefetch, batch_size"):
-        Ring(slots=8, rows=4, row_bytes=1 << 45, workers=1)
+    with pytest.raises(RingMemoryError, match=r"8 slots of 4 rows of 32,768.0 GiB, needs .* use smaller rows"):
+        Ring(slots=8, rows=4, row_bytes=1 << 45, workers=1, remedy="use smaller rows")
 
 
 def test_debug_mode_overwrites_freed_slots(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ def test_slots_are_scarce_when_the_consumer_holds_them_all(ring: Ring) -> None:
 def test_memory_that_was_refused_is_asked_for_again(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def allocate(fd: int, start: int, size: int) -> None:
+    def allocate(fd: int, start: int, size: int, remedy: str) -> None:
         asked.append((start, size))
         if len(asked) == 1:
             raise RingMemoryError("refused")

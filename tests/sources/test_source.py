@@ -148,7 +148,9 @@ def test_a_table_that_fails_leaves_no_descriptor() -> None:
 
 def test_more_encoded_bytes_than_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoded, "memory_limit", lambda: 5)
-    with pytest.raises(RingMemoryError, match=r"need 6 bytes .* may use 5: pass the paths of files, or fewer images"):
+    with pytest.raises(
+        RingMemoryError, match=r"need 6 bytes .* may use 5 bytes: pass the paths of files, or fewer images"
+    ):
         as_source([b"abc", b"def"]).table_fd()
 
 
