@@ -45,14 +45,16 @@ def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int
     """Return what applies the user's callables, one after the other, to the pixels of one image."""
     import numpy as np
 
-    from fastfeed.wire.failure import RAISED, said
-
     def call(pixels: bytearray) -> Any:
         image = np.frombuffer(pixels, np.uint8).reshape(shape)
         for function in functions:
             try:
                 image = np.asarray(function(image))
-            except RAISED as error:
+            except BaseException as error:
+                from fastfeed.wire.failure import RAISED, said  # only now: it would delay every start
+
+                if not isinstance(error, RAISED):
+                    raise
                 raise _native.KernelError(
                     _native.E_PYTHON, f"transform {name_of(function)} raised {said(error)}{_line(error)}"
                 ) from error
