@@ -93,6 +93,11 @@ def job(feed: ff.Feed) -> Any:
     return feed._job
 
 
+def ring(feed: ff.Feed) -> Ring:
+    """The feed's ring, for patching its public methods."""
+    return feed._running.ring
+
+
 def ring_bytes(feed: ff.Feed) -> int:
     """Bytes of memory behind the ring."""
     return os.fstat(feed._running.ring.fd).st_blocks * 512
@@ -156,6 +161,11 @@ def finish(ring: Ring, slot: Slot, owner: int = 1, skip: tuple[int, ...] = ()) -
     for cell in range(slot.rows):
         state = 2 if cell in skip else 3
         set_word(ring, slot, cell, state << 60 | owner << 48 | (word(ring, slot, cell) & ((1 << 48) - 1)))
+
+
+def failed_rows(ring: Ring, slot: Slot) -> list[int]:
+    """The rows that are marked as failed."""
+    return [row for row in range(slot.rows) if ring._shared.code(slot.number, row) != 0]
 
 
 def set_in_hand(ring: Ring, worker: int, sequence: int, row: int, started_ns: int) -> None:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.ring import Ring, Slot
+from fastfeed.engine.ring import Payload, Shape, Taken
 from fastfeed.errors import SampleError
 
-R = TypeVar("R", bound=Ring)
+
+class Order(NamedTuple):
+    """What a worker is to do with one slot.
+
+    Attributes
+    ----------
+    epoch, rows : int
+        What the workers are told beside the slot's indices.
+    worker : int
+        The worker that it is for, or -1 where any may take it.
+    payload : Payload or None
+        What the slot carries instead of indices.
+    """
+
+    epoch: int
+    rows: int
+    worker: int = -1
+    payload: Payload | None = None
 
 
 # What became of one unit: batches for the user, and what is to be raised once the user has had them.  A bare tuple: to
@@ -66,12 +83,12 @@ class Ledger:
     deaths: int = 0
 
 
-class Job(Protocol[R]):
+class Job(Protocol):
     """What is fed.  A unit is what fills one slot; batches are what the user gets for it, none or more.
 
-    A feed asks for ``ring``, ``spec`` and ``table_fd`` once, when it is first iterated, and begins each iteration with
-    ``units``.  Then each unit goes through ``open``, perhaps ``prepare``, and ``deliver``; or, with num_workers=0, all
-    of them go through ``run_here``.  What a worker's death brings about is the recovery's to ask for.
+    A job sees no ring.  A feed asks for ``shape``, ``spec`` and ``table_fd`` once, when it is first iterated, and
+    begins each iteration with ``units``.  Then each unit goes through ``order``, perhaps ``prepare``, and ``deliver``;
+    or, with num_workers=0, all of them go through ``run_here``.
 
     Attributes
     ----------
@@ -92,8 +109,8 @@ class Job(Protocol[R]):
 
     # ---- once, when the feed starts its workers ----
 
-    def ring(self, slots: int | None, workers: int) -> R:
-        """Make a ring of this many slots (None: as many as suit this work)."""
+    def shape(self, workers: int) -> Shape:
+        """Say what slots this work wants."""
 
     def spec(self) -> bytes | bytearray:
         """Describe the work to the workers, in whatever form their module reads."""
@@ -106,34 +123,29 @@ class Job(Protocol[R]):
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """Begin an iteration over this many epochs (None: for ever): the units in the order of opening."""
 
-    def open(self, ring: R, slot: Slot, unit: Any) -> int:
-        """Put a unit into the next free slot and open it; the worker that it is for, or -1 where any may take it."""
+    def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
+        """Say what a unit's slot is to hold; its indices are written to `index`.
 
-    def prepare(self, ring: R, slot: Slot) -> None:
-        """Make ready what can be for the delivery of this slot; the feed is about to sleep until it is complete."""
+        Asked again where a slot must be written afresh, since a worker died on it.  `without` then has the rows that
+        were given up; it is None where no worker is known to have died on the slot.
+        """
 
-    def deliver(self, ring: R, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
-        """Take a complete slot; `set_aside` has the rows that were given up, each with the last death on it."""
+    def prepare(self, memory: Any, indices: bytearray) -> Any:
+        """Make ready what can be for the delivery of a slot for rows: `memory` exports it, `indices` are its own."""
+
+    def deliver(self, unit: Any, taken: Taken, set_aside: dict[int, Death]) -> Delivery:
+        """Make batches of a slot; `set_aside` has the rows that were given up, each with the last death on it."""
 
     def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same work in this process, for num_workers=0."""
 
-    # ---- when a worker has died, or the ring's words are damaged ----
+    # ---- when a worker has died ----
 
-    def give_up(self, ring: R, slot: Slot, row: int) -> None:
-        """See to it that no other worker is given this row of an open slot: too many have died on it."""
+    def forbidden(self, row: int, rows: int) -> range:
+        """Say which of a slot's rows no other worker may begin with, since too many have died on this one."""
 
-    def restore(self, ring: R, slot: Slot, without: list[int] | None) -> None:
-        """See to it that another worker can begin with an open slot of which a dead one had cells in hand.
-
-        `without` has the rows that were given up, and is None where no worker is known to have died on the slot.
-        """
-
-    def open_again(self, ring: R, slot: Slot, without: list[int] | None) -> None:
-        """Put the unit of an open slot there afresh, and open it: its words were damaged, and every worker is dead."""
-
-    def name(self, slot: Slot, row: int) -> str:
-        """What to call a row of a slot in messages about a death."""
+    def name(self, unit: Any, index: memoryview, row: int) -> str:
+        """What to call a row of a unit in messages about a death."""
 
     # ---- when the user asks the feed ----
 

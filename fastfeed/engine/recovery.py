@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Job
+from fastfeed.engine.job import Job, Order
 from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.errors import WorkerError
 
@@ -46,7 +45,7 @@ class Recovery:
         By sequence and row, the deaths of the workers that had it in hand; empty but for a while after a death.
     """
 
-    def __init__(self, job: Job[Any], ring: Ring, crew: Crew, pending: Collection[Slot], timeout: float | None) -> None:
+    def __init__(self, job: Job, ring: Ring, crew: Crew, pending: Collection[Slot], timeout: float | None) -> None:
         self._job = job
         self._ring = ring
         self._crew = crew
@@ -100,8 +99,9 @@ class Recovery:
             self._job.ledger.deaths += 1
             blamed = self._blame(death) if guilty else None
             for slot in self._pending:
-                if self._ring.writes(death.worker, slot):
-                    self._job.restore(self._ring, slot, self._without(slot))
+                # A payload may be half a reply by now.  Rows are not read by the worker that writes them.
+                if self._ring.payloads and self._ring.writes(death.worker, slot):
+                    self._write(slot)
             self._ring.reopen(death.worker)
             try:
                 self._crew.replace(death, blamed)
@@ -121,8 +121,16 @@ class Recovery:
         deaths = self.blames.setdefault(sequence, {}).setdefault(row, [])
         deaths.append(death)
         if len(deaths) >= _DEATHS:
-            self._job.give_up(self._ring, slot, row)
-        return self._job.name(slot, row)
+            for forbidden in self._job.forbidden(row, slot.rows):
+                self._ring.forbid(slot, forbidden)
+        return self._job.name(slot.unit, slot.index, min(row, slot.rows - 1))
+
+    def _write(self, slot: Slot) -> Order:
+        """Write afresh what an open slot holds for the workers."""
+        order = self._job.order(slot.unit, slot.index, self._without(slot))
+        if order.payload is not None:
+            self._ring.put(slot, order.payload)
+        return order
 
     def _without(self, slot: Slot) -> list[int] | None:
         """The rows of an open slot that were set aside; None where it has cost no worker yet."""
@@ -146,5 +154,6 @@ class Recovery:
         for worker in self._crew.alive():
             self._crew.kill(worker, "was ended because the ring's words were damaged")
         self.bury(guilty=False)
-        self._job.open_again(self._ring, slot, self._without(slot))
+        order = self._write(slot)
+        self._ring.open_again(slot, order.epoch, order.worker)
         self._crew.wake()

@@ -1,11 +1,5 @@
 # The wall over csrc/ring: the mapping, the consumer's side of the ring, and what every worker does with it.
 
-# Replies up to this size are copied out of the slot, which costs less than a lease.
-cdef uint64_t SMALL = 65536
-# Not out of a slot that has grown beyond this: the lease's end is when it gives memory back.
-cdef uint64_t ROOMY = 4194304
-
-
 STEP_DONE = FF_STEP_DONE
 STEP_DECODE = FF_STEP_DECODE
 STEP_CALL = FF_STEP_CALL
@@ -168,32 +162,32 @@ cdef class Ring:
             raise ValueError(size)
         return part_of(self.mapping, ff_ring_row(&self.ring, slot, 0), size)
 
-    def send(self, uint32_t slot, bytes pickled not None):
-        """Put a frame without buffers into a slot; False where the slot has to grow first."""
+    def put(self, uint32_t slot, bytes content not None):
+        """Put a payload into a slot; False where the slot has to grow first."""
         self.slot_ok(slot)
         cdef ff_descriptor *descriptor = ff_ring_descriptor(&self.ring, slot)
-        cdef uint64_t length = len(pickled)
-        if length + 16 > min(descriptor.allocated, self.ring.slot_stride):
+        cdef uint64_t size = len(content)
+        if size > min(descriptor.allocated, self.ring.slot_stride):
             return False
-        cdef uint64_t *head = <uint64_t *>ff_ring_row(&self.ring, slot, 0)
-        head[0], head[1] = 0, length
-        memcpy(head + 2, PyBytes_AS_STRING(pickled), length)
-        descriptor.used = length + 16
+        memcpy(ff_ring_row(&self.ring, slot, 0), PyBytes_AS_STRING(content), size)
+        descriptor.used = size
         return True
 
-    def receive(self, uint32_t slot):
-        """The pickle of a complete slot whose reply is good, small and without buffers, and free the slot; or None."""
+    def copied_out(self, uint32_t slot, bytes start not None, uint64_t most, uint64_t most_allocated):
+        """The payload of a complete slot as bytes, and free the slot; None, and the slot is as it was, unless the
+        payload begins with `start` and has at most `most` bytes, in a slot of at most `most_allocated`, and is good.
+        """
         self.slot_ok(slot)
-        cdef const uint64_t *head = <const uint64_t *>ff_ring_row(&self.ring, slot, 0)
-        cdef uint64_t used = ff_ring_descriptor(&self.ring, slot).used
-        cdef uint64_t length = head[1]
-        if used < 16 or used > SMALL or length != used - 16 or head[0] != 0 or self.leased[slot] \
-                or ff_ring_descriptor(&self.ring, slot).allocated > ROOMY \
-                or ff_ring_status(&self.ring, slot)[0] != FF_ROW_DONE:
+        cdef const uint8_t *payload = ff_ring_row(&self.ring, slot, 0)
+        cdef uint64_t size = ff_ring_descriptor(&self.ring, slot).used
+        if size < <uint64_t>len(start) or size > most or self.leased[slot] \
+                or ff_ring_descriptor(&self.ring, slot).allocated > most_allocated \
+                or ff_ring_status(&self.ring, slot)[0] != FF_ROW_DONE \
+                or memcmp(payload, PyBytes_AS_STRING(start), len(start)) != 0:
             return None
-        cdef bytes pickled = PyBytes_FromStringAndSize(<const char *>(head + 2), length)
+        cdef bytes content = PyBytes_FromStringAndSize(<const char *>payload, size)
         ff_ring_release(&self.ring, slot)
-        return pickled
+        return content
 
     def set_used(self, uint32_t slot, uint64_t size):
         self.slot_ok(slot)

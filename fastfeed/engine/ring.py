@@ -21,7 +21,8 @@ import errno
 import os
 import resource
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from fastfeed import _native
 from fastfeed.engine.memory import allocate, grow, refused, sealed, too_large
@@ -43,6 +44,54 @@ _SPARSE_BYTES = 1 << 45
 # A payload slot that has grown beyond this gives the memory back when it has carried far less for a while: the size
 # that is remembered decays by a quarter per use.  The end of an epoch must not cost the next one all its page faults.
 _KEEP_BYTES = 4 << 20
+# A payload up to this size is copied out of its slot, which costs less than a lease; but not out of a slot that has
+# grown beyond what it may keep, since the lease's end is when it gives memory back.
+_COPIED_OUT_BYTES = 64 << 10
+
+# What a slot is to carry: bytes, or a size and what fills so much memory.
+Payload = bytes | tuple[int, Callable[[memoryview], None]]
+
+
+class Shape(NamedTuple):
+    """The slots that a kind of work wants.
+
+    Attributes
+    ----------
+    slots : int
+        How many, where the user names no number.
+    rows : int
+        Rows of a slot.
+    row_bytes : int or None
+        Bytes of a row; None where a slot carries one payload.
+    plain : bytes
+        How a payload begins that may be copied out of its slot.
+    """
+
+    slots: int
+    rows: int = 1
+    row_bytes: int | None = None
+    plain: bytes = b""
+
+
+class Taken(NamedTuple):
+    """A complete slot, taken from the workers.
+
+    Attributes
+    ----------
+    memory : Any
+        What was prepared for it; or the payload, as bytes or as what exports the slot.
+    failed : dict of int to (int, bytes)
+        The failed rows: FF_E_* code, and what the row's bytes hold.
+    scarce : bool
+        Whether the consumer holds every slot now, so that it must be given a copy: no worker could go on.
+    totals : callable
+        As `Ring.totals`.
+    """
+
+    memory: Any
+    failed: dict[int, tuple[int, bytes]]
+    scarce: bool
+    totals: Callable[[], tuple[int, int, int, int, int]]
 
 
 class Damaged(Exception):
@@ -92,7 +141,7 @@ class Ring:
         If the memory limit or the memory itself does not allow it.
     """
 
-    _payloads = False
+    payloads = False
 
     def __init__(self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = _LESS) -> None:
         # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
@@ -100,6 +149,7 @@ class Ring:
         rows_per_cell = -(-rows // 64)
         self.size = size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
         self._remedy = remedy
+        self._row_bytes = row_bytes
         self._refuse_too_large(slots, rows, row_bytes)
         self.fd = -1
         try:
@@ -110,7 +160,7 @@ class Ring:
             self._allocated = 0
             self._allocate(size - slots * (-(-rows * row_bytes // PAGE) * PAGE))
             self._shared = _native.Ring(
-                self._mapping, slots, rows, rows_per_cell, workers, row_bytes, payloads=self._payloads
+                self._mapping, slots, rows, rows_per_cell, workers, row_bytes, payloads=self.payloads
             )
         except BaseException as error:
             if self.fd >= 0:
@@ -195,6 +245,16 @@ class Ring:
         self._held.append(slot)
         return self._shared.take(slot.number, slot.rows)
 
+    def collect(self, slot: Slot) -> Taken:
+        """Take a complete slot from the workers."""
+        memory = self._memory(slot)
+        failed = self.take(slot)
+        rows = {row: self._failed_row(slot, row) for row in failed} if failed else {}
+        return Taken(memory, rows, self.scarce, self.totals)
+
+    def _memory(self, slot: Slot) -> Any:
+        return slot.prepared
+
     @property
     def scarce(self) -> bool:
         """Whether the consumer holds every slot, so that what it is given next must be a copy: no worker can go on."""
@@ -241,19 +301,18 @@ class Ring:
     def _release(self, slot: Slot) -> None:
         self._shared.release(slot.number, self._debug)
 
+    def put(self, slot: Slot, payload: Payload) -> None:
+        """Have a slot carry a payload."""
+        raise NotImplementedError
+
     # ---- rows ----
 
     def indices(self, slot: Slot) -> bytearray:
         """A copy of a slot's indices, as the bytes of int64 numbers."""
         return self._shared.indices(slot.number, slot.rows)
 
-    def reason(self, slot: Slot, row: int) -> str:
-        """The text that a worker left in a failed row."""
-        return self._shared.reason(slot.number, row)
-
-    def failed_row(self, slot: Slot, row: int, row_bytes: int) -> tuple[int, bytes]:
-        """The FF_E_* code of a failed row, and what its bytes hold."""
-        start, end = row * row_bytes, (row + 1) * row_bytes
+    def _failed_row(self, slot: Slot, row: int) -> tuple[int, bytes]:
+        start, end = row * self._row_bytes, (row + 1) * self._row_bytes
         return self._shared.code(slot.number, row), bytes(self._shared.payload(slot.number, end)[start:])
 
     def forbid(self, slot: Slot, row: int) -> None:
@@ -333,11 +392,14 @@ class PayloadRing(Ring):
     ----------
     slots, workers, remedy
         As for `Ring`.
+    plain : bytes
+        How a payload begins that may be copied out of its slot.
     """
 
-    _payloads = True
+    payloads = True
 
-    def __init__(self, slots: int, workers: int, remedy: str = _LESS) -> None:
+    def __init__(self, slots: int, workers: int, remedy: str = _LESS, plain: bytes = b"") -> None:
+        self._plain = plain
         super().__init__(slots, 1, min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE, workers, remedy)
 
     def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
@@ -347,9 +409,17 @@ class PayloadRing(Ring):
         """The free slot that is to be opened next, or None."""
         return self._free[0] if self._free else None
 
-    def send(self, slot: Slot, pickled: bytes) -> bool:
-        """Put a small pickle without buffers into a slot; False where the slot has to grow first."""
-        return self._shared.send(slot.number, pickled)
+    def put(self, slot: Slot, payload: Payload) -> None:
+        """Have a slot carry a payload."""
+        if isinstance(payload, bytes):
+            if self._shared.put(slot.number, payload):
+                return
+            self.room(slot, len(payload))[:] = payload
+            self.set_used(slot, len(payload))
+        else:
+            size, fill = payload
+            fill(self.room(slot, size))
+            self.set_used(slot, size)
 
     def room(self, slot: Slot, size: int) -> memoryview:
         """The first `size` bytes of a slot, made to exist."""
@@ -363,14 +433,21 @@ class PayloadRing(Ring):
         """Note how many bytes of a slot are the payload."""
         self._shared.set_used(slot.number, size)
 
-    def receive(self, slot: Slot) -> bytes | None:
-        """The pickle in a complete slot, where it is small and refers to no buffers; the slot is free then."""
-        pickled = self._shared.receive(slot.number)
-        if pickled is not None:
-            slot.state = FREE
-            slot.unit = None
-            self._free.append(slot)
-        return pickled
+    def collect(self, slot: Slot) -> Taken:
+        """Take a complete slot from the workers; a small payload is copied out, and its slot is free then."""
+        content = self._shared.copied_out(slot.number, self._plain, _COPIED_OUT_BYTES, _KEEP_BYTES)
+        if content is None:
+            return super().collect(slot)
+        slot.state = FREE
+        slot.unit = None
+        self._free.append(slot)
+        return Taken(content, {}, False, self.totals)
+
+    def _memory(self, slot: Slot) -> Any:
+        return memoryview(self.lease(slot))
+
+    def _failed_row(self, slot: Slot, row: int) -> tuple[int, bytes]:
+        return self._shared.code(slot.number, row), b""  # the payload says why
 
     def _release(self, slot: Slot) -> None:
         self._shared.release(slot.number, False)
@@ -378,6 +455,14 @@ class PayloadRing(Ring):
         slot.needed = max(self._shared.used(slot.number), slot.needed - slot.needed // 4)
         if allocated > max(_KEEP_BYTES, 4 * slot.needed) and self._mapping.advise(slot.at, allocated, _MADV_REMOVE):
             self._shared.set_allocated(slot.number, 0)
+
+
+def ring_of(shape: Shape, slots: int | None, workers: int, remedy: str) -> Ring:
+    """Make a ring of this many slots (None: as many as suit the work)."""
+    slots = shape.slots if slots is None else slots
+    if shape.row_bytes is None:
+        return PayloadRing(slots, workers, remedy, shape.plain)
+    return Ring(slots, shape.rows, shape.row_bytes, workers, remedy)
 
 
 def _sparse_bytes() -> int:

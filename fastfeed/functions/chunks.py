@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Remedies
-from fastfeed.engine.ring import PayloadRing
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
-from fastfeed.functions.job import FunctionJob
+from fastfeed.functions.job import FunctionJob, Totals
 from fastfeed.wire import frame
 from fastfeed.wire.failure import said, worker_error
 from fastfeed.wire.snapshot import FIXED, snapshot
@@ -117,11 +116,11 @@ class ChunksJob(FunctionJob):
         """Note how large items are."""
         self._item_bytes = size / len(unit[2])
 
-    def finished(self, unit: Unit, reply_bytes: int, ring: PayloadRing) -> None:
+    def finished(self, unit: Unit, reply_bytes: int, totals: Totals) -> None:
         """Let chunks grow, step by step, towards a fixed time and no further than a fixed size."""
         if self._fixed is not None:
             return
-        samples, _, _, work_ns, _ = ring.totals()
+        samples, _, _, work_ns, _ = totals()
         item_s = max(work_ns / 1e9 / max(samples, 1), self._pull_s, 1e-9)
         item_bytes = max(reply_bytes / len(unit[2]), self._item_bytes)
         self._chunk = max(1, int(min(_CHUNK_S / item_s, _CHUNK_BYTES / item_bytes, self._chunk * 4, _CHUNK_ITEMS)))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
-import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Remedies
-from fastfeed.engine.ring import PayloadRing, Slot
+from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.ring import Payload, Shape, Taken
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fastfeed.wire.failure import Failure
 
 _OVER = object()
+
+Totals = Callable[[], tuple[int, int, int, int, int]]
 
 
 class FunctionJob:
@@ -72,8 +74,8 @@ class FunctionJob:
     def sent(self, unit: Any, size: int) -> None:
         """Look at a unit that was sent; for adapting."""
 
-    def finished(self, unit: Any, reply_bytes: int, ring: PayloadRing) -> None:
-        """Look at a unit that was done; for adapting."""
+    def finished(self, unit: Any, reply_bytes: int, totals: Totals) -> None:
+        """Look at a unit that was done, and at what the workers have done so far; for adapting."""
 
     can_leave_out = False
     """Whether a unit can be done without one of its items."""
@@ -115,80 +117,63 @@ class FunctionJob:
         """Nothing besides."""
         return None
 
-    def ring(self, slots: int | None, workers: int) -> PayloadRing:
-        """Make a ring of payload slots."""
-        return PayloadRing(self.slots(workers) if slots is None else slots, workers, self.remedies.less_memory)
+    def shape(self, workers: int) -> Shape:
+        """Ask for slots that carry payloads."""
+        return Shape(self.slots(workers), plain=frame.PLAIN)
 
-    def open(self, ring: PayloadRing, slot: Slot, unit: Any) -> int:
-        """Write a unit's task into the slot and open it."""
-        self._write(ring, slot, unit, None)
-        worker = self.worker_of(unit)
-        ring.open(slot, unit, 0, 1, worker)
-        return worker
-
-    def _write(self, ring: PayloadRing, slot: Slot, unit: Any, without: list[int] | None) -> None:
-        """Send a unit: with a list of items to leave out, one that has killed a worker and is done item by item.
+    def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
+        """The task of a unit; with a list of items to leave out, one that has killed a worker and is done item by item.
 
         Where something must be left out and cannot, None is sent, for the worker to give back.
         """
         task, items = (None, 0) if without and not self.can_leave_out else self.task(unit, without or [])
         one_by_one = without is not None
         message: Task = one_by_one, task, items
-        pickled = frame.small(message)
-        if pickled is not None and ring.send(slot, pickled):
-            self.sent(unit, len(pickled))
-            return
-        try:
-            size = frame.write(message, lambda size: ring.room(slot, size))
-        except frame.UnpicklableError as error:
-            raise ConfigError(
-                f"{self._culprit(unit)} cannot be sent to a worker: {error.__cause__}; pass what can be pickled, and "
-                f"make the rest in the function"
-            ) from error
-        ring.set_used(slot, size)
-        self.sent(unit, size)
+        payload: Payload | None = frame.small(message)
+        if payload is not None:
+            self.sent(unit, len(payload))
+        else:
+            try:
+                size, pieces = frame.frame(message)
+            except frame.UnpicklableError as error:
+                raise ConfigError(
+                    f"{self._culprit(unit)} cannot be sent to a worker: {error.__cause__}; pass what can be pickled, "
+                    f"and make the rest in the function"
+                ) from error
+            payload = size, functools.partial(frame.fill, pieces=pieces)
+            self.sent(unit, size)
+        return Order(0, 1, self.worker_of(unit), payload)
 
     def _culprit(self, unit: Any) -> str:
         return self.what(unit)
 
-    def open_again(self, ring: PayloadRing, slot: Slot, without: list[int] | None) -> None:
-        """The same again, after the slot was damaged."""
-        self.restore(ring, slot, without)
-        ring.open_again(slot, 0, self.worker_of(slot.unit))
-
-    def restore(self, ring: PayloadRing, slot: Slot, without: list[int] | None) -> None:
-        """Write the task again: the worker that had it may have begun to write its reply over it."""
-        self._write(ring, slot, slot.unit, without)
-
-    def give_up(self, ring: PayloadRing, slot: Slot, row: int) -> None:
+    def forbidden(self, row: int, rows: int) -> range:
         """Nothing: the item is left out when the task is written again."""
+        return range(0)
 
-    def name(self, slot: Slot, row: int) -> str:
+    def name(self, unit: Any, index: memoryview, row: int) -> str:
         """What messages call an item of a unit."""
-        return self.what(slot.unit)
+        return self.what(unit)
 
-    def prepare(self, ring: PayloadRing, slot: Slot) -> None:
+    def prepare(self, memory: Any, indices: bytearray) -> Any:
         """Nothing: what a reply is like shows when it is there."""
 
-    def deliver(self, ring: PayloadRing, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
+    def deliver(self, unit: Any, taken: Taken, set_aside: dict[int, Death]) -> Delivery:
         """Read the reply of a complete slot, as views of it where it is large."""
-        unit = slot.unit
-        failed = None
+        memory = taken.memory
         try:
-            if (pickled := ring.receive(slot)) is not None:
-                size = len(pickled)
-                reply = pickle.loads(pickled)
+            if isinstance(memory, bytes):
+                reply = frame.read_plain(memory)
+            elif taken.scarce:
+                reply = frame.read_copied(memory)
+                self.ledger.copies += frame.has_buffers(memory)
             else:
-                memory = memoryview(ring.lease(slot))
-                failed = ring.take(slot)
-                size = len(memory)
-                reply = frame.read_copied(memory) if ring.scarce else frame.read(memory)
-                self.ledger.copies += ring.scarce and frame.has_buffers(memory)
+                reply = frame.read(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
             return [], self._unloadable(unit, error)
-        if failed:
+        if taken.failed:
             return [], self._error(unit, reply)
-        self.finished(unit, size, ring)
+        self.finished(unit, len(memory), taken.totals)
         died = self.deadly(unit, dict(sorted(set_aside.items()))) if set_aside else None
         if reply is GivenBack:
             return [], died

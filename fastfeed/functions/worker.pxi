@@ -6,8 +6,9 @@ cdef class FunctionWorker(Loop):
 
     cdef uint64_t taken_ns
 
-    def __cinit__(self, Mapping mapping not None, unsigned number, int work_fd, int ready_fd):
-        self.loop.patience_ns = 50000
+    def set_patience(self, uint64_t patience_ns):
+        """Look for work this long before going to sleep."""
+        self.loop.patience_ns = patience_ns
 
     def take(self):
         """Claim a slot, asleep while there is none; its number, or -1 to stop."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Reserve = Callable[[int], memoryview]
 
+# How long a worker looks for work before it goes to sleep: small units come within microseconds.
+_PATIENCE_NS = 50_000
+
 
 def main() -> None:
     """Run a function worker; argv holds its number."""
@@ -35,6 +38,7 @@ def main() -> None:
     search_like(spec.sys_path)
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
+    worker.set_patience(_PATIENCE_NS)
     reserve = _reserver(worker)
     try:
         caller = spec.caller()

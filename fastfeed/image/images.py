@@ -11,7 +11,6 @@ from fastfeed import _native, options
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, search_path
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
-from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.image.finish import caller, finisher, name_of
 from fastfeed.image.plan import (
@@ -228,9 +227,8 @@ class _ImageJob(ScheduledJob):
     def sample_name(self, index: int) -> str:
         return self._source.name(index)
 
-    def reason(self, ring: Ring, slot: Slot, row: int) -> str | RowFailure:
-        code, content = ring.failed_row(slot, row, self._row_bytes)
-        return from_row(content) if code == _native.E_PYTHON else super().reason(ring, slot, row)
+    def reason(self, code: int, content: bytes) -> str | RowFailure:
+        return from_row(content) if code == _native.E_PYTHON else super().reason(code, content)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self._source.name(index), index, reason)

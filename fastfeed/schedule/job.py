@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Remedies
-from fastfeed.engine.ring import Ring, Slot
+from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.ring import Shape, Taken
 from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.schedule.cursor import Cursor
 from fastfeed.schedule.schedule import Schedule
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Reason: TypeAlias = str | RowFailure
 
 Unit = tuple[int, int]  # epoch, batch
+
+
+_REASON_BYTES = 200  # FF_ERR_LEN: what comes behind it may be pixels
 
 
 class ScheduledJob:
@@ -62,9 +65,9 @@ class ScheduledJob:
 
         return make_all
 
-    def reason(self, ring: Ring, slot: Slot, row: int) -> Reason:
-        """Why a row failed in a worker."""
-        return ring.reason(slot, row)
+    def reason(self, code: int, content: bytes) -> Reason:
+        """Why a row failed in a worker: an FF_E_* code, and what the row's bytes hold, a text up to the first NUL."""
+        return content[:_REASON_BYTES].split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def sample_name(self, index: int) -> str:
         """What messages call a sample."""
@@ -92,61 +95,43 @@ class ScheduledJob:
 
     # ---- the feed's side ----
 
-    def ring(self, slots: int | None, workers: int) -> Ring:
-        """Make a ring; see `default_prefetch` for how many slots."""
+    def shape(self, workers: int) -> Shape:
+        """Ask for one row for each sample; see `default_prefetch` for how many slots."""
         rows = self._schedule.rows(0)
-        slots = default_prefetch(workers, rows) if slots is None else slots
-        return Ring(slots, rows, self._row_bytes, workers, self.remedies.less_memory)
+        return Shape(default_prefetch(workers, rows), rows, self._row_bytes)
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """(epoch, batch) in the order of opening."""
         return self._cursor.begin(epochs)
 
-    def open(self, ring: Ring, slot: Slot, unit: Unit) -> int:
-        """Write the batch's indices into the slot and open it to all."""
+    def order(self, unit: Unit, index: memoryview, without: list[int] | None) -> Order:
+        """Write the batch's indices; any worker may take it."""
         epoch, batch = unit
-        rows = self._schedule.fill(epoch, batch, slot.index)
-        ring.open(slot, unit, epoch, rows)
-        return -1
+        return Order(epoch, self._schedule.fill(epoch, batch, index))
 
-    def open_again(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
-        """The same again, after the slot was damaged."""
-        epoch, batch = slot.unit
-        self._schedule.fill(epoch, batch, slot.index)
-        ring.open_again(slot, epoch)
+    def forbidden(self, row: int, rows: int) -> range:
+        """Forbid the row itself."""
+        return range(row, min(row + 1, rows))
 
-    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
-        """Mark the row, so that workers pass over it."""
-        if row < slot.rows:
-            ring.forbid(slot, row)
-
-    def restore(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
-        """Nothing: a worker writes its rows and their status, and reads what it does not write."""
-
-    def name(self, slot: Slot, row: int) -> str:
+    def name(self, unit: Unit, index: memoryview, row: int) -> str:
         """What messages call the sample of a row."""
-        return self.sample_name(slot.index[min(row, slot.rows - 1)])
+        return self.sample_name(index[row])
 
-    def prepare(self, ring: Ring, slot: Slot) -> None:
-        """Make the arrays of a batch that is not complete yet.
-
-        The consumer does it before it sleeps, while its caches are warm: after a wake-up the same takes ten times as
-        long.
-        """
-        slot.prepared = self._prepared(ring, slot)
-
-    def _prepared(self, ring: Ring, slot: Slot) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+    def prepare(self, memory: Any, indices: bytearray) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+        """Make the arrays of a batch, which may not be complete yet."""
         import numpy as np
 
-        indices = np.frombuffer(ring.indices(slot), np.int64)
-        return self.views(ring.lease(slot), slot.rows), indices
+        samples = np.frombuffer(indices, np.int64)
+        return self.views(memory, len(samples)), samples
 
-    def deliver(self, ring: Ring, slot: Slot, set_aside: dict[int, Death]) -> Delivery:
+    def deliver(self, unit: Unit, taken: Taken, set_aside: dict[int, Death]) -> Delivery:
         """The batch of a complete slot; nothing where none of its samples could be used."""
-        arrays, indices = slot.prepared or self._prepared(ring, slot)
-        failed = ring.take(slot)
-        reasons = {row: self._reason(ring, slot, row, set_aside.get(row)) for row in failed} if failed else {}
-        return self._finish(slot.unit, arrays, indices, reasons, scarce=ring.scarce)
+        arrays, indices = taken.memory
+        reasons: dict[int, Any] = {}
+        for row, (code, content) in taken.failed.items():
+            death = set_aside.get(row)
+            reasons[row] = self.reason(code, content) if death is None else f"{death}; the sample was tried twice"
+        return self._finish(unit, arrays, indices, reasons, taken.scarce)
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""
@@ -164,9 +149,6 @@ class ScheduledJob:
             del memory
             yield self._finish(unit, arrays, indices, reasons, scarce=False)
             del arrays
-
-    def _reason(self, ring: Ring, slot: Slot, row: int, death: Death | None) -> Reason:
-        return self.reason(ring, slot, row) if death is None else f"{death}; the sample was tried twice"
 
     def _finish(
         self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool

@@ -11,7 +11,6 @@ from fastfeed import _native, options
 from fastfeed.engine.boot import ISOLATED, WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
-from fastfeed.engine.ring import Ring, Slot
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
@@ -180,13 +179,12 @@ class _ArraysJob(ScheduledJob):
                 return f"{column.name}, {column.place.path}: {fault}"
         return "its bytes cannot be read from their file; is the disk sound?"
 
-    def reason(self, ring: Ring, slot: Slot, row: int) -> str:
+    def reason(self, code: int, content: bytes) -> str:
         return self._fault()
 
-    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
-        """Mark every row of the batch: which row of a cell costs workers is not known."""
-        for each in range(slot.rows):
-            ring.forbid(slot, each)
+    def forbidden(self, row: int, rows: int) -> range:
+        """Forbid every row of the batch: which row of a cell costs workers is not known."""
+        return range(rows)
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self.sample_name(index), index, reason, remedy="mend the file, and make a new feed")

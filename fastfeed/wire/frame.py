@@ -7,7 +7,7 @@
 Arrays are copied once, into the frame, or are made there (`Arena`).  Reading a frame copies nothing: its arrays are
 views of the frame's memory, and keep alive whatever owns that memory.
 
-This layout is known here, and to the native ring, which sends and receives small frames without buffers itself.
+This layout is known here and nowhere else.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _LARGE = 1 << 20
 
 # What comes before the buffers of a frame.
 HEAD_BYTES = _HEAD.size + _TABLE_AT.size
+# How a frame begins that has no buffers, so that a value read from it refers to none of its memory.
+PLAIN = bytes(8)
 
 
 class UnpicklableError(TypeError):
@@ -168,13 +170,18 @@ def copied(value: Any) -> Any:
 
 
 def small(value: Any) -> bytes | None:
-    """Return the pickle of a value that needs neither buffers nor cloudpickle, or None: `write` takes any value."""
+    """Return the frame of a value that needs neither buffers nor cloudpickle, or None: `frame` takes any value."""
     buffers: list[pickle.PickleBuffer] = []
     try:
         pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
     except Exception:  # as in frame
         return None
-    return None if buffers or b"__main__" in pickled else pickled
+    return None if buffers or b"__main__" in pickled else _HEAD.pack(0, len(pickled)) + pickled
+
+
+def read_plain(content: bytes) -> Any:
+    """Return the value of a frame that begins with `PLAIN`."""
+    return pickle.loads(memoryview(content)[_HEAD.size :])
 
 
 def write(

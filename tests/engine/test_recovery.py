@@ -10,9 +10,9 @@ import probe
 import pytest
 
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Ledger
+from fastfeed.engine.job import Ledger, Order
 from fastfeed.engine.recovery import Recovery
-from fastfeed.engine.ring import Damaged, Ring, Slot
+from fastfeed.engine.ring import Damaged, PayloadRing, Ring, Slot
 from fastfeed.errors import WorkerError
 
 
@@ -23,16 +23,15 @@ class RecordingJob:
         self.ledger = Ledger()
         self.asked: list[tuple[object, ...]] = []
 
-    def give_up(self, ring: Ring, slot: Slot, row: int) -> None:
-        self.asked.append(("give up", row))
+    def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
+        self.asked.append(("order", without))
+        return Order(0, 1, payload=b"afresh") if unit == "payload" else Order(0, 4)
 
-    def restore(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
-        self.asked.append(("restore", without))
+    def forbidden(self, row: int, rows: int) -> range:
+        self.asked.append(("forbidden", row))
+        return range(row, row + 1)
 
-    def open_again(self, ring: Ring, slot: Slot, without: list[int] | None) -> None:
-        self.asked.append(("open again", without))
-
-    def name(self, slot: Slot, row: int) -> str:
+    def name(self, unit: Any, index: memoryview, row: int) -> str:
         return f"row {row}"
 
 
@@ -76,6 +75,20 @@ def at_work() -> Any:
     ring.close()
 
 
+@pytest.fixture
+def at_work_on_a_payload() -> Any:
+    """The same where the slot carries a payload, which the worker has begun to write over."""
+    ring = PayloadRing(slots=2, workers=1)
+    slot = ring.next_free()
+    ring.put(slot, b"as sent")
+    ring.open(slot, "payload", 0, 1)
+    ring.room(slot, 7)[:] = b"a reply"
+    job, crew = RecordingJob(), FakeCrew()
+    yield job, crew, ring, slot, Recovery(job, ring, crew, deque([slot]), timeout=1.0)
+    del slot.index
+    ring.close()
+
+
 def work_on(ring: Ring, slot: Slot, row: int, started_ns: int = 0) -> None:
     probe.finish(ring, slot, skip=(0, 1, 2, 3))
     probe.set_in_hand(ring, 0, slot.sequence, row, started_ns)
@@ -87,7 +100,8 @@ def test_a_row_is_given_up_at_the_second_death_and_not_at_the_first(at_work: Any
         work_on(ring, slot, 2)
         crew.die()
         recovery.bury()
-    assert job.asked == [("restore", []), ("give up", 2), ("restore", [2])]
+    assert job.asked == [("forbidden", 2)]
+    assert probe.failed_rows(ring, slot) == [2]
     assert crew.replaced == ["row 2", "row 2"]
     assert job.ledger.deaths == 2
     assert list(recovery.set_aside(slot)) == [2]
@@ -100,8 +114,21 @@ def test_one_death_on_each_of_two_rows_gives_up_neither(at_work: Any) -> None:
         work_on(ring, slot, row)
         crew.die()
         recovery.bury()
-    assert job.asked == [("restore", []), ("restore", [])]
+    assert job.asked == []
+    assert probe.failed_rows(ring, slot) == []
     assert recovery.set_aside(slot) == {}
+
+
+def test_a_payload_is_written_afresh_after_each_death_without_what_was_given_up(at_work_on_a_payload: Any) -> None:
+    job, crew, ring, slot, recovery = at_work_on_a_payload
+    for _ in range(2):
+        probe.finish(ring, slot, skip=(0,))
+        probe.set_in_hand(ring, 0, slot.sequence, 0, 0)
+        crew.die()
+        recovery.bury()
+        assert bytes(ring.room(slot, 6)) == b"afresh"
+        ring.room(slot, 6)[:] = b"spoilt"
+    assert [asked for asked in job.asked if asked[0] == "order"] == [("order", []), ("order", [0])]
 
 
 def test_blame_is_forgotten_when_the_slots_are_taken_back(at_work: Any) -> None:
@@ -113,7 +140,7 @@ def test_blame_is_forgotten_when_the_slots_are_taken_back(at_work: Any) -> None:
     work_on(ring, slot, 2)
     crew.die()
     recovery.bury()
-    assert ("give up", 2) not in job.asked
+    assert job.asked == []
 
 
 def test_a_worker_that_had_nothing_in_hand_is_replaced_and_nothing_is_blamed(at_work: Any) -> None:
@@ -138,7 +165,7 @@ def test_damage_blames_nobody_and_is_mended_three_times(at_work: Any) -> None:
     work_on(ring, slot, 1)
     for _ in range(3):
         recovery.quarantine(slot, Damaged("worker 0"))
-    assert [asked for asked in job.asked if asked[0] == "open again"] == [("open again", None)] * 3
+    assert job.asked == [("order", None)] * 3
     assert recovery.set_aside(slot) == {}
     assert crew.replaced == [None] * 3
     with pytest.raises(WorkerError, match="damaged 4 times, last by worker 0"):

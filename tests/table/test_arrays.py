@@ -335,21 +335,21 @@ def test_a_killed_worker_costs_nothing() -> None:
 
 def test_a_batch_that_has_cost_two_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with ff.arrays(np.arange(N), batch_size=100, num_workers=1) as feed:
-        job = probe.job(feed)
-        opened = job.open
         probe.start(feed)
+        job, ring = probe.job(feed), probe.ring(feed)
+        opened = ring.open
         (worker,) = probe.workers(feed)
         os.kill(worker, signal.SIGSTOP)
         os.waitid(os.P_PID, worker, os.WSTOPPED)
 
-        def open_and_give_up(ring: Any, slot: Any, unit: Any) -> int:
-            addressee = opened(ring, slot, unit)
-            job.give_up(ring, slot, 50)
-            if slot.unit == (0, 1):
+        def open_and_give_up(slot: Any, unit: Any, epoch: int, rows: int, addressee: int) -> None:
+            opened(slot, unit, epoch, rows, addressee)
+            for row in job.forbidden(50, rows):
+                ring.forbid(slot, row)
+            if unit == (0, 1):
                 os.kill(worker, signal.SIGCONT)
-            return addressee
 
-        monkeypatch.setattr(job, "open", open_and_give_up)
+        monkeypatch.setattr(ring, "open", open_and_give_up)
         with pytest.raises(ff.SampleError):
             list(feed)
         assert len(feed.errors) == 1
