@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fastfeed._native import MAX_WORKERS
 from fastfeed.errors import ConfigError
+from fastfeed.machine import available_cpus
 
 MAX_SIDE = 65_535  # of an image, in pixels; JPEG's own limit
 _ON_ERROR = ("raise", "skip", "replace")
@@ -225,3 +226,7 @@ class EngineOptions:
         seconds = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
         if self.timeout is not None and (not seconds or not self.timeout > 0):
             raise wrong("timeout", self.timeout, "pass seconds above 0 for one sample, or None for no limit")
+
+    def workers(self) -> int:
+        """Return how many workers to start: as many as can run at once, where the user names no number."""
+        return available_cpus() if self.num_workers is None else self.num_workers

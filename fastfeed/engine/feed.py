@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from fastfeed import machine
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.job import Job
 from fastfeed.engine.recovery import Recovery
@@ -115,7 +114,7 @@ class Feed:
     def __init__(self, job: Job, engine: EngineOptions) -> None:
         self._job = job
         self._engine = engine
-        self._workers = machine.available_cpus() if engine.num_workers is None else engine.num_workers
+        self._workers = engine.workers()
         self._running: _Running | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._pid = os.getpid()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from fastfeed import machine, options
+from fastfeed import options
 from fastfeed.engine.feed import Feed
 from fastfeed.functions.caller import name_of
 from fastfeed.functions.stream_caller import ArgumentPath
@@ -113,10 +113,10 @@ def parallel(
         timed = timeout is not None
         if split_size is not None and count is not None:
             return Feed(RunsJob(function, arguments, where, count, split_size, fixed, timed), engine)
-        workers = machine.available_cpus() if num_workers is None else max(1, num_workers)
+        workers = max(1, engine.workers())
         streams = workers if copies else 1 if count is None else max(1, min(workers, count))
         job = StreamsJob(function, arguments, where, streams, count, fixed, timed, ordered)
-        return Feed(job, _with_workers(engine, streams))
+        return Feed(job, engine if num_workers == 0 else replace(engine, num_workers=streams))
 
     return call
 
@@ -136,10 +136,6 @@ def _names(split: str | Sequence[str] | None) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise options.wrong("split", split, "pass each name once")
     return names
-
-
-def _with_workers(engine: EngineOptions, streams: int) -> EngineOptions:
-    return dataclasses.replace(engine, num_workers=0 if engine.num_workers == 0 else streams)
 
 
 def _cut(
