@@ -31,6 +31,12 @@ def kill(feed: ff.Feed, nth: int = 0) -> None:
     os.kill(workers(feed)[nth], signal.SIGKILL)
 
 
+def kill_all(feed: ff.Feed) -> None:
+    """Kill all workers that run now."""
+    for pid in workers(feed):
+        os.kill(pid, signal.SIGKILL)
+
+
 def kill_in_its_loop(feed: ff.Feed, number: int) -> None:
     """Kill a worker, by its own number, once it has begun to work: so it does not count as one that fails to start."""
     while not feed._running.ring.is_attached(number):

@@ -173,6 +173,7 @@ class Feed:
 
     def _timed(self, run: Iterator[None], turn: int) -> Iterator[Any]:
         """Hand batches over, and see who waits for whom."""
+        self._check_turn(turn)
         resumed = time.perf_counter_ns()
         batches = self._batches
         try:
@@ -184,8 +185,7 @@ class Feed:
                     # Not through a local: the generator's frame must not keep the batch alive.
                     yield batches.popleft()
                     if turn != self._turn or self._closed:
-                        self._check_open()
-                        raise FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
+                        self._check_turn(turn)
                 before, resumed = resumed, time.perf_counter_ns()
                 self._clock.consumer_ns += resumed - handed
                 self._brisk = resumed - before < _BRISK_NS
@@ -387,6 +387,11 @@ class Feed:
             failed=len(ledger.errors),
             remedies=self._job.remedies,
         )
+
+    def _check_turn(self, turn: int) -> None:
+        self._check_open()
+        if turn != self._turn:
+            raise FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
 
     def _check_open(self) -> None:
         if self._closed:

@@ -145,6 +145,15 @@ def test_a_newer_iteration_ends_the_older_one(photos: Path) -> None:
         assert len(list(newer)) == len(feed) - 1
 
 
+def test_an_older_iteration_that_was_not_begun_does_not_disturb_the_newer_one(photos: Path) -> None:
+    with feed_of(photos) as feed:
+        older, newer = iter(feed), iter(feed)
+        assert next(newer)[1].tolist() == list(range(8))
+        with pytest.raises(ff.FeedClosed, match="newer iteration"):
+            next(older)
+        assert [len(index) for _, index in newer] == [8, 8, 8, 8, 8, 2]
+
+
 def test_two_feeds_run_at_once(photos: Path) -> None:
     with feed_of(photos) as one, feed_of(photos, shuffle=True, ordered=False) as two:
         for (_, a), (_, b) in zip(one, two, strict=True):
@@ -368,8 +377,7 @@ def test_an_interrupt_between_reaping_and_replacing_forgets_no_worker(
     with feed_of(photos, batch_size=2) as feed:
         batches = iter(feed)
         next(batches)
-        for pid in probe.workers(feed):
-            os.kill(pid, signal.SIGKILL)
+        probe.kill_all(feed)
         with pytest.raises(KeyboardInterrupt):
             list(batches)
         assert sum(len(index) for _, index in feed) == 50
