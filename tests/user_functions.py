@@ -18,6 +18,11 @@ def square(number: int) -> int:
     return number * number
 
 
+def each_squared(items: list[int]) -> Iterator[int]:
+    for item in items:
+        yield square(item)
+
+
 def draw(number: int) -> tuple[float, float]:
     import numpy as np
 
