@@ -32,6 +32,7 @@ from fastfeed.engine.stats import Stats
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
 from fastfeed.options import EngineOptions, whole
 
+_NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
 # A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
@@ -261,22 +262,25 @@ class Feed:
     def _open(self, running: _Running, units: _Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
         ring, crew, _ = running
+        job = self._job
         while not units.over and (slot := ring.next_free()) is not None:
             if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
                 return
             try:
                 unit = units.pull()
-                order = None if unit is None else self._job.order(unit, slot.index, None)
-                if order is not None and order.payload is not None:
-                    ring.put(slot, order.payload)
+                order = None if unit is None else job.order(unit, slot.index, None)
+                if order is not None:
+                    epoch, rows, worker, payload = order
+                    if payload is not None:
+                        ring.put(slot, payload)
             except Exception as error:  # the user's iterable or item; what came before it is delivered first
                 order, units.failure = None, error
             if order is None:
                 units.over = True
                 return
-            ring.open(slot, unit, order.epoch, order.rows, order.worker)
+            ring.open(slot, unit, epoch, rows, worker)
             self._pending.append(slot)
-            crew.wake(order.worker, self._brisk)
+            crew.wake(worker, self._brisk)
 
     def _first_complete(self, running: _Running) -> Slot | None:
         """The slot that may be delivered next, if it is complete: the oldest, or any where the order is free."""
@@ -294,7 +298,7 @@ class Feed:
     def _wait(self, running: _Running) -> Slot | None:
         """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
         ring, crew, recovery = running
-        if self._pending and self._engine.ordered:
+        if self._pending and self._engine.ordered and not ring.payloads:
             self._prepare(ring, self._pending[0])
         if crew.unburied:
             recovery.bury()
@@ -326,7 +330,7 @@ class Feed:
 
     def _prepare(self, ring: Ring, slot: Slot) -> None:
         """Have the job make ready what it can: before the sleep, while the caches are warm, it takes a tenth of it."""
-        if slot.prepared is None and not ring.payloads:
+        if slot.prepared is None:
             slot.prepared = self._job.prepare(ring.lease(slot), ring.indices(slot))
 
     def _deliver(self, running: _Running, slot: Slot) -> Exception | None:
@@ -336,9 +340,10 @@ class Feed:
             self._pending.popleft()
         else:
             self._pending.remove(slot)
-        self._prepare(ring, slot)
+        if not ring.payloads:
+            self._prepare(ring, slot)
         unit = slot.unit
-        set_aside = recovery.set_aside(slot) if recovery.blames else {}
+        set_aside = recovery.set_aside(slot) if recovery.blames else _NOTHING
         batches, failure = self._job.deliver(unit, ring.collect(slot), set_aside)
         self._batches.extend(batches)
         if crew.unstarted:

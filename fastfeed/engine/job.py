@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.ring import Payload, Shape, Taken
 from fastfeed.errors import SampleError
 
-
-class Order(NamedTuple):
-    """What a worker is to do with one slot.
-
-    Attributes
-    ----------
-    epoch, rows : int
-        What the workers are told beside the slot's indices.
-    worker : int
-        The worker that it is for, or -1 where any may take it.
-    payload : Payload or None
-        What the slot carries instead of indices.
-    """
-
-    epoch: int
-    rows: int
-    worker: int = -1
-    payload: Payload | None = None
-
+# What a worker is to do with one slot; a bare tuple, as `Delivery` is.
+#   epoch and rows: what the workers are told beside the slot's indices
+#   worker: the one that it is for, or -1 where any may take it
+#   payload: what the slot carries instead of indices, or None
+Order = tuple[int, int, int, Payload | None]
 
 # What became of one unit: batches for the user, and what is to be raised once the user has had them.  A bare tuple: to
 # make an object of a class would be a twentieth of what a small unit costs.

@@ -128,8 +128,9 @@ class Recovery:
     def _write(self, slot: Slot) -> Order:
         """Write afresh what an open slot holds for the workers."""
         order = self._job.order(slot.unit, slot.index, self._without(slot))
-        if order.payload is not None:
-            self._ring.put(slot, order.payload)
+        payload = order[3]
+        if payload is not None:
+            self._ring.put(slot, payload)
         return order
 
     def _without(self, slot: Slot) -> list[int] | None:
@@ -154,6 +155,6 @@ class Recovery:
         for worker in self._crew.alive():
             self._crew.kill(worker, "was ended because the ring's words were damaged")
         self.bury(guilty=False)
-        order = self._write(slot)
-        self._ring.open_again(slot, order.epoch, order.worker)
+        epoch, _, worker, _ = self._write(slot)
+        self._ring.open_again(slot, epoch, worker)
         self._crew.wake()

@@ -174,8 +174,9 @@ cdef class Ring:
         return True
 
     def copied_out(self, uint32_t slot, bytes start not None, uint64_t most, uint64_t most_allocated):
-        """The payload of a complete slot as bytes, and free the slot; None, and the slot is as it was, unless the
-        payload begins with `start` and has at most `most` bytes, in a slot of at most `most_allocated`, and is good.
+        """What follows `start` in the payload of a complete slot, as bytes, and free the slot; None, and the slot is as
+        it was, unless the payload begins so, has at most `most` bytes, in a slot of at most `most_allocated`, and is
+        good.
         """
         self.slot_ok(slot)
         cdef const uint8_t *payload = ff_ring_row(&self.ring, slot, 0)
@@ -185,7 +186,7 @@ cdef class Ring:
                 or ff_ring_status(&self.ring, slot)[0] != FF_ROW_DONE \
                 or memcmp(payload, PyBytes_AS_STRING(start), len(start)) != 0:
             return None
-        cdef bytes content = PyBytes_FromStringAndSize(<const char *>payload, size)
+        cdef bytes content = PyBytes_FromStringAndSize(<const char *>payload + len(start), size - len(start))
         ff_ring_release(&self.ring, slot)
         return content
 

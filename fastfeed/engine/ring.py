@@ -73,25 +73,17 @@ class Shape(NamedTuple):
     plain: bytes = b""
 
 
-class Taken(NamedTuple):
-    """A complete slot, taken from the workers.
+Totals = Callable[[], tuple[int, int, int, int, int]]
 
-    Attributes
-    ----------
-    memory : Any
-        What was prepared for it; or the payload, as bytes or as what exports the slot.
-    failed : dict of int to (int, bytes)
-        The failed rows: FF_E_* code, and what the row's bytes hold.
-    scarce : bool
-        Whether the consumer holds every slot now, so that it must be given a copy: no worker could go on.
-    totals : callable
-        As `Ring.totals`.
-    """
+# A complete slot, taken from the workers; a bare tuple, as `Delivery` is.
+#   memory: what was prepared for it; or the payload, as what exports the slot, or as the bytes behind `Shape.plain`
+#   failed: by row, the FF_E_* code and what the row's bytes hold
+#   whether slots are scarce: the consumer holds every one now, and must be given a copy, or no worker could go on
+#   totals: `Ring.totals`
+Taken = tuple[Any, dict[int, tuple[int, bytes]], bool, Totals]
 
-    memory: Any
-    failed: dict[int, tuple[int, bytes]]
-    scarce: bool
-    totals: Callable[[], tuple[int, int, int, int, int]]
+
+_NO_ROWS: dict[int, tuple[int, bytes]] = {}
 
 
 class Damaged(Exception):
@@ -249,8 +241,8 @@ class Ring:
         """Take a complete slot from the workers."""
         memory = self._memory(slot)
         failed = self.take(slot)
-        rows = {row: self._failed_row(slot, row) for row in failed} if failed else {}
-        return Taken(memory, rows, self.scarce, self.totals)
+        rows = {row: self._failed_row(slot, row) for row in failed} if failed else _NO_ROWS
+        return memory, rows, self.scarce, self.totals
 
     def _memory(self, slot: Slot) -> Any:
         return slot.prepared
@@ -441,7 +433,7 @@ class PayloadRing(Ring):
         slot.state = FREE
         slot.unit = None
         self._free.append(slot)
-        return Taken(content, {}, False, self.totals)
+        return content, _NO_ROWS, False, self.totals
 
     def _memory(self, slot: Slot) -> Any:
         return memoryview(self.lease(slot))

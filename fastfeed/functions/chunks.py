@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Remedies
+from fastfeed.engine.ring import Totals
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
-from fastfeed.functions.job import FunctionJob, Totals
+from fastfeed.functions.job import FunctionJob
 from fastfeed.wire import frame
 from fastfeed.wire.failure import said, worker_error
 from fastfeed.wire.snapshot import FIXED, snapshot
@@ -89,11 +90,12 @@ class ChunksJob(FunctionJob):
         begun = time.perf_counter()
         try:
             chunk.extend(itertools.islice(items, 1))  # keeps what came before an exception
-            more = itertools.islice(items, wanted - 1)
-            if wanted > 1 and chunk and type(chunk[0]) not in FIXED:
-                chunk[0] = snapshot(chunk[0])  # the iterable may fill the same array again
-                more = map(snapshot, more)  # type: ignore[assignment]
-            chunk.extend(more)
+            if wanted > 1 and chunk:
+                more: Iterator[Any] = itertools.islice(items, wanted - 1)
+                if type(chunk[0]) not in FIXED:
+                    chunk[0] = snapshot(chunk[0])  # the iterable may fill the same array again
+                    more = map(snapshot, more)
+                chunk.extend(more)
         except Exception as error:
             stopped = error
         self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
-from fastfeed.engine.ring import Payload, Shape, Taken
+from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from fastfeed.wire.failure import Failure
 
 _OVER = object()
-
-Totals = Callable[[], tuple[int, int, int, int, int]]
 
 
 class FunctionJob:
@@ -142,7 +140,7 @@ class FunctionJob:
                 ) from error
             payload = size, functools.partial(frame.fill, pieces=pieces)
             self.sent(unit, size)
-        return Order(0, 1, self.worker_of(unit), payload)
+        return 0, 1, self.worker_of(unit), payload
 
     def _culprit(self, unit: Any) -> str:
         return self.what(unit)
@@ -160,20 +158,20 @@ class FunctionJob:
 
     def deliver(self, unit: Any, taken: Taken, set_aside: dict[int, Death]) -> Delivery:
         """Read the reply of a complete slot, as views of it where it is large."""
-        memory = taken.memory
+        memory, rows, scarce, totals = taken
         try:
             if isinstance(memory, bytes):
                 reply = frame.read_plain(memory)
-            elif taken.scarce:
+            elif scarce:
                 reply = frame.read_copied(memory)
                 self.ledger.copies += frame.has_buffers(memory)
             else:
                 reply = frame.read(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
             return [], self._unloadable(unit, error)
-        if taken.failed:
+        if rows:
             return [], self._error(unit, reply)
-        self.finished(unit, len(memory), taken.totals)
+        self.finished(unit, len(memory), totals)
         died = self.deadly(unit, dict(sorted(set_aside.items()))) if set_aside else None
         if reply is GivenBack:
             return [], died

@@ -107,7 +107,7 @@ class ScheduledJob:
     def order(self, unit: Unit, index: memoryview, without: list[int] | None) -> Order:
         """Write the batch's indices; any worker may take it."""
         epoch, batch = unit
-        return Order(epoch, self._schedule.fill(epoch, batch, index))
+        return epoch, self._schedule.fill(epoch, batch, index), -1, None
 
     def forbidden(self, row: int, rows: int) -> range:
         """Forbid the row itself."""
@@ -126,12 +126,12 @@ class ScheduledJob:
 
     def deliver(self, unit: Unit, taken: Taken, set_aside: dict[int, Death]) -> Delivery:
         """The batch of a complete slot; nothing where none of its samples could be used."""
-        arrays, indices = taken.memory
+        (arrays, indices), failed, scarce, _ = taken
         reasons: dict[int, Any] = {}
-        for row, (code, content) in taken.failed.items():
+        for row, (code, content) in failed.items():
             death = set_aside.get(row)
             reasons[row] = self.reason(code, content) if death is None else f"{death}; the sample was tried twice"
-        return self._finish(unit, arrays, indices, reasons, taken.scarce)
+        return self._finish(unit, arrays, indices, reasons, scarce)
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""

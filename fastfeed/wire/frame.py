@@ -1,6 +1,6 @@
 """Any value as one frame of bytes: pickle protocol 5 with its buffers laid out behind it.
 
-    u64 0       | u64 pickle bytes | pickle
+    u64 0       | pickle
     u64 buffers | u64 pickle bytes | u64 offset of the table | ...
         buffers, each 64-byte aligned, and somewhere among them the table (u64 offset, u64 length of each) | pickle
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fastfeed.wire.arena import Arena
 
+_COUNT = struct.Struct("<Q")
 _HEAD = struct.Struct("<QQ")
 _TABLE_AT = struct.Struct("<Q")
 _ALIGN = 64
@@ -64,9 +65,9 @@ def frame(
         Naming the type that cannot travel.
     """
     pickled, raw = _pickled(value, by_value, to_consumer)
-    head = _HEAD.pack(len(raw), len(pickled))
     if not raw:
-        return len(head) + len(pickled), [(0, head + pickled)]
+        return len(PLAIN) + len(pickled), [(0, PLAIN + pickled)]
+    head = _HEAD.pack(len(raw), len(pickled))
     places = [-1 if arena is None else arena.offset(piece) for piece in raw]
     at = HEAD_BYTES
     if arena is not None and max(places) >= 0:
@@ -176,12 +177,11 @@ def small(value: Any) -> bytes | None:
         pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
     except Exception:  # as in frame
         return None
-    return None if buffers or b"__main__" in pickled else _HEAD.pack(0, len(pickled)) + pickled
+    return None if buffers or b"__main__" in pickled else PLAIN + pickled
 
 
-def read_plain(content: bytes) -> Any:
-    """Return the value of a frame that begins with `PLAIN`."""
-    return pickle.loads(memoryview(content)[_HEAD.size :])
+# The value of a frame that begins with `PLAIN`, from what follows that.
+read_plain = pickle.loads
 
 
 def write(
@@ -206,19 +206,21 @@ def fill(memory: memoryview, pieces: list[tuple[int, Any]]) -> None:
 
 def read_copied(memory: memoryview) -> Any:
     """Return the value of a frame that will be overwritten: its arrays get memory of their own."""
-    return read(memoryview(bytearray(memory)) if has_buffers(memory) else memory)
+    if not _COUNT.unpack_from(memory)[0]:
+        return pickle.loads(memory[len(PLAIN) :])
+    return read(memoryview(bytearray(memory)))
 
 
 def has_buffers(memory: memoryview) -> bool:
     """Whether a value read from this frame will refer to the frame's memory."""
-    return bool(_HEAD.unpack_from(memory)[0])
+    return bool(_COUNT.unpack_from(memory)[0])
 
 
 def read(memory: memoryview) -> Any:
     """Return the value of a frame; its arrays are views of `memory`."""
+    if not _COUNT.unpack_from(memory)[0]:
+        return pickle.loads(memory[len(PLAIN) :])
     count, length = _HEAD.unpack_from(memory)
-    if not count:
-        return pickle.loads(memory[_HEAD.size : _HEAD.size + length])
     (at,) = _TABLE_AT.unpack_from(memory, _HEAD.size)
     places = struct.unpack_from(f"<{2 * count}Q", memory, at)
     at += 16 * count

@@ -25,7 +25,7 @@ class RecordingJob:
 
     def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
         self.asked.append(("order", without))
-        return Order(0, 1, payload=b"afresh") if unit == "payload" else Order(0, 4)
+        return (0, 1, -1, b"afresh") if unit == "payload" else (0, 4, -1, None)
 
     def forbidden(self, row: int, rows: int) -> range:
         self.asked.append(("forbidden", row))
