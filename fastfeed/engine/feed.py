@@ -22,7 +22,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.job import Job
@@ -39,7 +39,8 @@ _BRISK_NS = 100_000
 _SLOW_SOURCE_NS = 10_000_000
 
 
-class _Running(NamedTuple):
+@dataclass(slots=True)
+class _Running:
     """What is there while a feed has workers."""
 
     ring: Ring
@@ -223,8 +224,9 @@ class Feed:
         if not units.any():
             return  # no worker is started for nothing
         running = self._started()
+        ring = running.ring
         while True:
-            running.ring.sweep()
+            ring.sweep()
             self._open(running, units)
             if units.over and not self._pending:
                 units.raise_failure()
@@ -234,7 +236,7 @@ class Feed:
             while done is not None:
                 failure = self._deliver(running, done)
                 # What holds no slot is handed over together: small units spend less on going round.
-                more = self._pending and failure is None and not running.ring.holds
+                more = self._pending and failure is None and not ring.holds
                 done = self._first_complete(running) if more else None
             if self._batches:
                 yield
@@ -261,8 +263,7 @@ class Feed:
 
     def _open(self, running: _Running, units: _Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
-        ring, crew, _ = running
-        job = self._job
+        ring, crew, job = running.ring, running.crew, self._job
         while not units.over and (slot := ring.next_free()) is not None:
             if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
                 return
@@ -284,9 +285,10 @@ class Feed:
 
     def _first_complete(self, running: _Running) -> Slot | None:
         """The slot that may be delivered next, if it is complete: the oldest, or any where the order is free."""
+        ring = running.ring
         for slot in self._pending:
             try:
-                if running.ring.complete(slot):
+                if ring.complete(slot):
                     return slot
             except Damaged as damage:
                 running.recovery.quarantine(slot, damage)
@@ -297,7 +299,7 @@ class Feed:
 
     def _wait(self, running: _Running) -> Slot | None:
         """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
-        ring, crew, recovery = running
+        ring, crew, recovery = running.ring, running.crew, running.recovery
         if self._pending and self._engine.ordered and not ring.payloads:
             self._prepare(ring, self._pending[0])
         if crew.unburied:
@@ -335,7 +337,7 @@ class Feed:
 
     def _deliver(self, running: _Running, slot: Slot) -> Exception | None:
         """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""
-        ring, crew, recovery = running
+        ring, recovery = running.ring, running.recovery
         if slot is self._pending[0]:
             self._pending.popleft()
         else:
@@ -346,8 +348,8 @@ class Feed:
         set_aside = recovery.set_aside(slot) if recovery.blames else _NOTHING
         batches, failure = self._job.deliver(unit, ring.collect(slot), set_aside)
         self._batches.extend(batches)
-        if crew.unstarted:
-            crew.start_more()
+        if running.crew.unstarted:
+            running.crew.start_more()
         return failure
 
     def _abandon(self) -> None:
@@ -412,10 +414,10 @@ class Feed:
         self._pending.clear()
         self._batches.clear()
         if self._running is not None and self._stop is not None:
-            ring, crew, _ = self._running
+            ring = self._running.ring
             if not ring.closed:
                 self._totals = ring.totals()
-            _shut_down(crew, ring, self._pid)
+            _shut_down(self._running.crew, ring, self._pid)
             self._stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
         self._running = None
 

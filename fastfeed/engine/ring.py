@@ -163,6 +163,10 @@ class Ring:
                 limits = "raise the limits of this process (ulimit -v and ulimit -f)"
                 raise refused(what, error, f"{limits}, or {remedy}") from error
             raise
+        # Every unit passes these, and they need no books: the native ring's own, with no call in between.
+        # sleepers(): how many workers may be asleep.  rouse(worker, wake_fds): post a token to a worker that is asleep
+        # (-1: to any that is), by its eventfd.
+        self.sleepers, self.rouse = self._shared.sleepers, self._shared.rouse
         self._stride = self._shared.slot_stride
         self.slots = [
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
@@ -313,14 +317,6 @@ class Ring:
 
     # ---- workers ----
 
-    def sleepers(self) -> int:
-        """How many workers may be asleep."""
-        return self._shared.sleepers()
-
-    def rouse(self, worker: int, wake_fds: list[int]) -> None:
-        """Post a token to a worker that is asleep (-1: to any that is), by its eventfd."""
-        self._shared.rouse(worker, wake_fds)
-
     def want_signal(self, each_cell: bool = False) -> None:
         """Have the workers signal when a batch may be complete, or whenever they have finished a cell."""
         self._shared.set_waiting(_native.WAIT_CELL if each_cell else _native.WAIT_BATCH)
@@ -373,7 +369,7 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self._shared, self._mapping
+            del self.sleepers, self.rouse, self._shared, self._mapping
             os.close(fd)
 
 
