@@ -40,7 +40,7 @@ def test_open_and_withdraw(benchmark: BenchmarkFixture, ring: Ring) -> None:
     """A slot offered, taken back and freed."""
 
     def cycle() -> None:
-        slot = ring.free()
+        slot = ring.next_free()
         assert slot is not None
         ring.open(slot, 0, 0, ROWS)
         ring.abandon()
@@ -52,7 +52,7 @@ def test_open_and_withdraw(benchmark: BenchmarkFixture, ring: Ring) -> None:
 @pytest.mark.benchmark(group="a batch, consumer's side")
 def test_is_it_complete(benchmark: BenchmarkFixture, ring: Ring) -> None:
     """All cells of an open slot read."""
-    slot = ring.free()
+    slot = ring.next_free()
     assert slot is not None
     ring.open(slot, 0, 0, ROWS)
     benchmark(ring.complete, slot)
@@ -73,7 +73,7 @@ def test_memory(benchmark: BenchmarkFixture) -> None:
     def cycle() -> None:
         made = Ring(SLOTS, ROWS, IMAGE_BYTES, 4)
         try:
-            while (slot := made.free()) is not None:  # a slot's memory comes with its first use
+            while (slot := made.next_free()) is not None:  # a slot's memory comes with its first use
                 made.open(slot, 0, 0, ROWS)
         finally:
             made.close()
