@@ -75,7 +75,10 @@ class Labels:
         import numpy as np
 
         wanted = np.asarray(indices, np.int64)
-        return tree.mapped(self._columns, lambda column: _take(column, wanted))
+        columns = self._columns
+        if not isinstance(columns, dict):
+            return _take(columns, wanted)  # what nearly every batch has
+        return tree.mapped(columns, lambda column: _take(column, wanted))
 
     def select(self, indices: NDArray[np.int64] | memoryview | Sequence[int]) -> Labels:
         """Return the labels of some of the samples, as kept for a part of the source."""
