@@ -155,6 +155,11 @@ def test_only_what_is_meant_for_workers_is_loaded_by_them() -> None:
     assert {name for name in seen - ground if name not in IN_WORKERS and room_of(name) not in IN_WORKERS} == set()
 
 
+@pytest.mark.parametrize("file", [*files(), *ROOT.rglob("*.px[id]"), ROOT / "_native.pyi"], ids=name_of)
+def test_no_file_is_longer_than_500_lines(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 500
+
+
 @pytest.mark.parametrize("file", files(), ids=name_of)
 def test_the_first_line_of_a_file_says_its_job(file: Path) -> None:
     assert (ast.get_docstring(ast.parse(file.read_text())) or "").split("\n")[0].endswith((".", ":"))
