@@ -45,6 +45,7 @@ check: setup
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	$(PY) -P -m mypy.stubtest fastfeed._native --concise --ignore-disjoint-bases --allowlist tests/stubtest.txt
 	for cc in $(CC) $$(command -v clang); do for file in $(SOURCES); do for define in -UFF_KILL_POINTS -DFF_KILL_POINTS=1; do \
 	    $$cc $(WARNINGS) $$define -Icsrc -c -o /dev/null $$file || exit 1; \
 	done; done; done
