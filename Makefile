@@ -1,7 +1,7 @@
 # One command each; every one does its own set-up first (.ci/setup says how) and repeats it only where something changed.
 #
 #   make test    the tests                 make bench   fastfeed beside what people have today
-#   make check   lint, types, C warnings   make table   what is promised, and what is measured here
+#   make check   lint, types, stubs, C      make table   what is promised, and what is measured here
 #   make model   the ring's model          make stress  long and random tests
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
 #   make setup   set up and build, only    make suites  the benchmarks of the parts

@@ -85,15 +85,15 @@ def test_the_sentence_for_the_source_says_where_the_time_went() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_slow_iterable_of_map_is_the_source(workers: int) -> None:
-    result = drained(ff.map(abs, slow_to_come(250), num_workers=workers))
+    result = drained(ff.map(abs, slow_to_come(70), num_workers=workers))
     assert result.verdict == "source", result
-    assert result.pull_s > 0.9
+    assert result.pull_s > 0.25
     assert "of it for the next items of the iterable" in result.sentence
     assert "storage" not in result.sentence
 
 
 def test_a_slow_function_of_map_is_the_workers_and_nothing_is_said_of_images() -> None:
-    result = drained(ff.map(slow, range(100), num_workers=1))
+    result = drained(ff.map(slow, range(40), num_workers=1))
     assert result.verdict == "workers", result
     assert "a faster function" in result.sentence
     assert "image" not in result.sentence
@@ -101,10 +101,10 @@ def test_a_slow_function_of_map_is_the_workers_and_nothing_is_said_of_images() -
 
 def test_one_stream_is_not_told_to_use_more_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastfeed.engine.stats.available_cpus", lambda: 64)
-    alone = drained(ff.parallel(slow_to_come)(100))
+    alone = drained(ff.parallel(slow_to_come)(40))
     assert alone.verdict == "workers", alone
     assert "cut an argument with split=, or pass copies=True" in alone.sentence
-    cut = drained(ff.parallel(lambda items: map(slow, items), split="items", num_workers=2)(list(range(100))))
+    cut = drained(ff.parallel(lambda items: map(slow, items), split="items", num_workers=2)(list(range(40))))
     assert "use more workers" in cut.sentence
 
 
