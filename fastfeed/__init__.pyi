@@ -14,16 +14,7 @@ from fastfeed.functions.map import map as map
 from fastfeed.functions.parallel import parallel as parallel
 from fastfeed.functions.prefetch import Prefetch as Prefetch, PrefetchStats as PrefetchStats, prefetch as prefetch
 from fastfeed.image.images import images as images
-from fastfeed.image.transforms import (
-    CenterCrop as CenterCrop,
-    ColorJitter as ColorJitter,
-    Normalize as Normalize,
-    RandomAffine as RandomAffine,
-    RandomHorizontalFlip as RandomHorizontalFlip,
-    RandomResizedCrop as RandomResizedCrop,
-    RandomVerticalFlip as RandomVerticalFlip,
-    Resize as Resize,
-)
+from fastfeed.image.transforms import *
 from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
 

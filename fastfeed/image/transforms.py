@@ -13,6 +13,17 @@ from dataclasses import dataclass
 
 from fastfeed import _native, options
 
+__all__ = [  # the public names, for the stub of the package
+    "CenterCrop",
+    "ColorJitter",
+    "Normalize",
+    "RandomAffine",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomVerticalFlip",
+    "Resize",
+]
+
 FILTERS, FITS = _native.FILTERS, _native.FITS  # the kernel's numbers by name
 
 Size = int | Sequence[int]
