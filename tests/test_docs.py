@@ -41,6 +41,12 @@ def test_every_room_is_in_the_picture_of_the_architecture() -> None:
     assert {room for room in rooms if f"{room}/" not in text} == set()
 
 
+@pytest.mark.parametrize("room", sorted((ROOT / "fastfeed").glob("*/__init__.py")), ids=lambda file: file.parent.name)
+def test_a_room_says_of_each_of_its_files_what_it_is_for(room: Path) -> None:
+    text = room.read_text()
+    assert {file.name for file in room.parent.glob("[a-z]*.py") if file.name not in text} == set()
+
+
 def names() -> Iterator[tuple[str, str]]:
     """(word, where it stands): the last word of each class's name, and all words of each file's."""
     for file in (ROOT / "fastfeed").rglob("*.py"):

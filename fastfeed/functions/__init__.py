@@ -1,10 +1,11 @@
 """Functions: the user's Python, run by workers.
 
-map.py  parallel.py  prefetch.py   the doors                                  (consumer)
-job.py                             units of Python work as the feed's job     (consumer)
-spec.py                            the caller, packed and unpacked            (both)
-caller.py                          what is done with a unit                   (worker, or consumer with num_workers=0)
-worker.py                          the process                                (worker)
+map.py  parallel.py  prefetch.py      the doors                                 (consumer)
+job.py  chunks.py  streams.py         units of Python work as the feed's job    (consumer)
+spec.py                               the caller, packed and unpacked           (both)
+caller.py  chunk_caller.py            what is done with a unit                  (worker, or consumer with num_workers=0)
+stream_caller.py  randomness.py       the same for generators; their seeds      (worker, or consumer with num_workers=0)
+worker.py                             the process                               (worker)
 
 A unit is a chunk of items, a run of a split argument, or the next item of a stream.  It goes to the worker as a
 payload in a slot, and the reply comes back in the same slot.
