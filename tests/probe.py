@@ -174,6 +174,11 @@ def failed_rows(ring: Ring, slot: Slot) -> list[int]:
     return [row for row in range(slot.rows) if ring._shared.code(slot.number, row) != 0]
 
 
+def failed_row(ring: Ring, slot: Slot, row: int) -> tuple[int, bytes]:
+    """What a job is given of a failed row."""
+    return ring._failed_row(slot, row)
+
+
 def set_in_hand(ring: Ring, worker: int, sequence: int, row: int, started_ns: int) -> None:
     """Write that a worker works on this row, as the worker itself does."""
     with memory(ring) as mapped:

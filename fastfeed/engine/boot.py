@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Where the crew puts a worker's descriptors.
 RING_FD, WORK_FD, READY_FD, CONSUMER_FD, SPEC_FD, TABLE_FD = range(3, 9)
+# What a failed row may hold of its failure, however large the row is: the consumer copies it for every failed row.
+FAILURE_BYTES = 64 << 10
 
 
 class WorkerKind:

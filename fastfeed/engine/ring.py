@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from fastfeed import _native
+from fastfeed.engine.boot import FAILURE_BYTES
 from fastfeed.engine.memory import allocate, grow, refused, sealed, too_large
 from fastfeed.errors import RingMemoryError
 from fastfeed.machine import memory_limit, said_bytes
@@ -308,7 +309,8 @@ class Ring:
         return self._shared.indices(slot.number, slot.rows)
 
     def _failed_row(self, slot: Slot, row: int) -> tuple[int, bytes]:
-        start, end = row * self._row_bytes, (row + 1) * self._row_bytes
+        start = row * self._row_bytes
+        end = start + min(self._row_bytes, FAILURE_BYTES)
         return self._shared.code(slot.number, row), bytes(self._shared.payload(slot.number, end)[start:])
 
     def forbid(self, slot: Slot, row: int) -> None:

@@ -174,22 +174,23 @@ class _ImageJob(ScheduledJob):
             "orient": compiled.orient,
             "call_shape": (height, width, 3),
         }
+        # As they are now, whatever becomes of them; why they cannot be sent matters only to workers.
+        self._calls: bytearray | frame.UnpicklableError | None = None
+        if compiled.callables:
+            try:
+                size, pieces = callables.packed(compiled.callables)
+                self._calls = bytearray(size)
+                frame.fill(memoryview(self._calls), pieces)
+            except frame.UnpicklableError as error:
+                self._calls = error.with_traceback(None)
 
     def spec(self) -> bytes:
-        calls = self._packed_calls() if self._compiled.callables else None
-        return marshal.dumps({**self._spec, "sys_path": search_path(), "calls": calls})
-
-    def _packed_calls(self) -> bytearray:
-        try:
-            size, pieces = callables.packed(self._compiled.callables)
-        except frame.UnpicklableError as error:
+        if isinstance(self._calls, Exception):
             raise ConfigError(
-                f"{self._transforms()} cannot be sent to the workers: {error.__cause__}; make what cannot be sent in "
-                f"the function, or use num_workers=0"
-            ) from error
-        memory = bytearray(size)
-        frame.fill(memoryview(memory), pieces)
-        return memory
+                f"{self._transforms()} cannot be sent to the workers: {self._calls.__cause__}; make what cannot be "
+                f"sent in the function, or use num_workers=0"
+            ) from self._calls
+        return marshal.dumps({**self._spec, "sys_path": search_path(), "calls": self._calls})
 
     def _transforms(self) -> str:
         """What messages call the callables."""

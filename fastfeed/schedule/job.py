@@ -131,6 +131,7 @@ class ScheduledJob:
         for row, (code, content) in failed.items():
             death = set_aside.get(row)
             reasons[row] = self.reason(code, content) if death is None else f"{death}; the sample was tried twice"
+        failed.clear()  # or a traceback would keep what the rows held
         return self._finish(unit, arrays, indices, reasons, scarce)
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:

@@ -77,9 +77,12 @@ def worker_error(who: str, what: str, cause: BaseException, text: str) -> Worker
 
 def with_note(cause: BaseException, text: str) -> BaseException:
     """The exception, with its traceback in the worker as a note."""
+    note = f"The traceback in the worker:\n{text}"
+    if note in getattr(cause, "__notes__", ()):
+        return cause  # one exception that is raised again and again
     try:
-        cause.add_note(f"The traceback in the worker:\n{text}")
+        cause.add_note(note)
     except Exception:  # a class of the user's that takes no attributes
         cause = RuntimeError(said(cause))
-        cause.add_note(f"The traceback in the worker:\n{text}")
+        cause.add_note(note)
     return cause
