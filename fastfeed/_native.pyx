@@ -16,6 +16,7 @@ include "_csrc.pxi"
 E_CORRUPT = FF_E_CORRUPT
 E_POISON = FF_E_POISON
 E_PYTHON = FF_E_PYTHON
+ERR_LEN = FF_ERR_LEN
 
 
 class KernelError(Exception):

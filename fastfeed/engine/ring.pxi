@@ -277,13 +277,6 @@ cdef class Ring:
         self.slot_ok(slot)
         ff_ring_status(&self.ring, slot)[min(row, self.ring.rows - 1)] = <uint8_t>(128 - code)
 
-    def reason(self, uint32_t slot, uint32_t row):
-        """The text that a worker left in a failed row."""
-        self.slot_ok(slot)
-        cdef const uint8_t *text = ff_ring_row(&self.ring, slot, min(row, self.ring.rows - 1))
-        cdef uint64_t room = min(<uint64_t>FF_ERR_LEN, self.ring.row_bytes)
-        return (<const char *>text)[:room].split(b"\0", 1)[0].decode("utf-8", "replace")
-
     cdef int worker_ok(self, unsigned worker) except -1:
         if worker >= self.ring.workers:
             raise IndexError(worker)

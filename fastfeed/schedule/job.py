@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     Reason: TypeAlias = str | RowFailure
 
 Unit = tuple[int, int]  # epoch, batch
-
-
-_REASON_BYTES = 200  # FF_ERR_LEN: what comes behind it may be pixels
 
 
 class ScheduledJob:
@@ -66,8 +64,11 @@ class ScheduledJob:
         return make_all
 
     def reason(self, code: int, content: bytes) -> Reason:
-        """Why a row failed in a worker: an FF_E_* code, and what the row's bytes hold, a text up to the first NUL."""
-        return content[:_REASON_BYTES].split(b"\0", 1)[0].decode("utf-8", "replace")
+        """Why a row failed in a worker: an FF_E_* code, and what the row's bytes hold, a text up to the first NUL.
+
+        What comes behind the longest text may be pixels.
+        """
+        return content[:ERR_LEN].split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def sample_name(self, index: int) -> str:
         """What messages call a sample."""
