@@ -4,8 +4,6 @@ Public names live here and nowhere else; each is loaded when it is first used, s
 beside this file names them to type checkers.
 """
 
-from __future__ import annotations
-
 _HOMES = {
     "CenterCrop": "image.transforms",
     "ColorJitter": "image.transforms",

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, final
 
 TABLE_PATHS: int
 TABLE_BYTES: int
@@ -26,6 +26,10 @@ class KernelError(Exception):
     code: int
     text: str
     def __init__(self, code: int, text: str) -> None: ...
+
+@final
+class View:
+    def __new__(cls, source: Any, writable: bool) -> Self: ...
 
 def pack_plan(
     ops: Sequence[tuple[int, bytes]],

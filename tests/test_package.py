@@ -170,3 +170,10 @@ def test_the_import_is_cheap_and_a_worker_needs_no_numpy(module: str) -> None:
     code = f"import sys; sys.path.append({str(ROOT.parent)!r}); import {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "PIL", "typing", "re", "multiprocessing", "subprocess"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["fastfeed.image.worker", "fastfeed.table.worker"])
+def test_a_worker_that_runs_no_code_of_the_users_loads_next_to_nothing(module: str) -> None:
+    code = f"import sys; sys.path.append({str(ROOT.parent)!r}); import {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert not {"os", "collections", "fastfeed.image.finish"} & set(done.stdout.split())

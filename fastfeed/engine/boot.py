@@ -1,8 +1,6 @@
 """What a worker is started with: where its descriptors are, how each kind is begun, where it looks for modules."""
 
-from __future__ import annotations
-
-import os
+import posix  # os and __future__ would cost a start more than all that is read here
 import sys
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -35,15 +33,15 @@ class WorkerKind:
 
 
 # A worker that runs no code of the user's needs nothing from outside.
-ISOLATED: Final = ("-I", "-S")
+ISOLATED = ("-I", "-S")
 # The user's code sees the interpreter's environment as it does in the consumer.
-AS_IN_THE_CONSUMER: Final = ("-s", "-P", "-S")
+AS_IN_THE_CONSUMER = ("-s", "-P", "-S")
 
 
 def search_path() -> list[str]:
     """Where this process looks for modules, in a form that another can follow."""
     # Python passes over entries that are no text, such as a Path.
-    return [str(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str)]
+    return [str(entry) or posix.getcwd() for entry in sys.path if isinstance(entry, str)]
 
 
 def search_like(path: list[str]) -> None:
