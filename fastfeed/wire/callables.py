@@ -76,8 +76,9 @@ class _SiteFinder:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Look once more, after site is set up."""
         parent = sys.modules.get(name.rpartition(".")[0])
-        # What is missing in a package that was found, and Jython's org, for which copy looks, are not expected.
-        if name == "org" or getattr(parent, "__file__", None) is not None:
+        # What is missing in a package that was found is not expected.  Nor is what the standard library looks for in
+        # passing, Jython's org and modules of other systems; site would then run inside a half-made module of its.
+        if name == "org" or name in sys.stdlib_module_names or getattr(parent, "__file__", None) is not None:
             return None
         sys.meta_path.remove(self)  # first: site tries modules that need not exist
         _set_up_site()
