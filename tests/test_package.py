@@ -101,7 +101,8 @@ def test_the_stub_names_what_the_package_gives_from_where_it_is() -> None:
             if names == ["*"]:
                 names = importlib.import_module(node.module).__all__
             homes |= dict.fromkeys(names, node.module.removeprefix("fastfeed."))
-    assert homes == fastfeed._HOMES
+    modules = {name: home.rpartition(".")[0] for name, home in fastfeed._MODULES.items()}
+    assert homes == fastfeed._HOMES | modules
 
 
 def test_the_version_is_that_of_the_project() -> None:
