@@ -91,7 +91,8 @@ def images(
     on_error : {"raise", "skip", "replace"}
         What becomes of a bad sample: an exception, a batch shorter by that row, or a row of zeros.  A sample without
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
-        samples is left out.
+        samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
+        down as the crop reaches.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.
     exact : bool
