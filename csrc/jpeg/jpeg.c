@@ -21,6 +21,7 @@
 
 #include <jerror.h>
 
+#include "jpeg/limits.h"
 #include "jpeg/lowpass.h"
 
 struct ff_jpeg {
@@ -32,7 +33,7 @@ struct ff_jpeg {
     char message[JMSG_LENGTH_MAX]; /* of the error, or of the warning that means damage */
     int code;                      /* set by our own callbacks where they raise */
     const uint8_t *checked;        /* before it, what lies in front of restart markers has been looked at */
-    int max_scans;
+    ff_jpeg_limits limits;
     int channels;
     int64_t left;
     ff_lowpass *lowpass; /* made when first wanted */
@@ -141,11 +142,8 @@ static void skip_source(j_decompress_ptr c, long count)
 static void on_progress(j_common_ptr c)
 {
     ff_jpeg *j = owner(c);
-    if (j->c.input_scan_number > j->max_scans) {
-        char text[80];
-        snprintf(text, sizeof text, "it has more than %d scans; raise max_scans if that is meant", j->max_scans);
-        raise_code(j, FF_E_LIMIT, text);
-    }
+    if (!ff_jpeg_limits_go_on(&j->limits, &j->c))
+        raise_code(j, FF_E_LIMIT, j->limits.text);
 }
 
 /* The landing place of every error: abort, and say which kind it was. */
@@ -215,7 +213,6 @@ int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixel
     j->message[0] = '\0';
     j->errors.num_warnings = 0;
     j->errors.msg_code = 0;
-    j->max_scans = max_scans;
     if (setjmp(j->landing))
         return landed(j, err);
     /* One that is only aborted keeps the tables of the last image, and lends them to one that has none. */
@@ -226,13 +223,8 @@ int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixel
     j->source.bytes_in_buffer = size;
     (void)jpeg_read_header(&j->c, TRUE);
 
-    const int64_t width = j->c.image_width, height = j->c.image_height; /* 16 bits each in the file */
-    if (width * height > max_pixels) {
-        char text[100];
-        snprintf(text, sizeof text, "%d x %d pixels are more than max_pixels = %lld; raise it if that is meant",
-                 (int)width, (int)height, (long long)max_pixels);
-        raise_code(j, FF_E_LIMIT, text);
-    }
+    if (!ff_jpeg_limits_begin(&j->limits, &j->c, size, max_pixels, max_scans))
+        raise_code(j, FF_E_LIMIT, j->limits.text);
     switch (j->c.jpeg_color_space) {
     case JCS_GRAYSCALE:
         j->c.out_color_space = JCS_GRAYSCALE;

@@ -100,7 +100,8 @@ def images(
     orient : bool
         Turn images upright by their EXIF orientation.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
+        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool

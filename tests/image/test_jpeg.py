@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import jpegs
@@ -211,6 +212,69 @@ def test_a_crop_of_an_incomplete_progressive_jpeg_is_a_cut_of_the_whole(scans: i
         top, left = round((96 - h) / 2), round((96 - w) / 2)
         have = kernel(cut, [ff.CenterCrop((h, w))], (h, w))
         assert np.array_equal(have, frame[top : top + h, left : left + w]), (h, w)
+
+
+# ---- limits ----------------------------------------------------------------------------------------------------------
+
+WORK = "are too much work for a file of"
+
+
+def peak() -> int:
+    """The most memory that this process has held since the last `forget_peak`, in MB."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+
+
+def forget_peak() -> int:
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+@pytest.mark.pages
+@pytest.mark.parametrize(
+    "data",
+    [
+        jpegs.bomb(9450, 9450, 1, 98),
+        jpegs.bomb(9450, 9450, 3, 90),
+        jpegs.bomb(9450, 9450, 1, 0),
+        jpegs.bomb(2000, 2000, 3, 90),
+        jpegs.bomb(2000, 2000, 1, 60, levels=True),
+        jpegs.flat(9450, 9450, 1, jpegs.SOF9, b""),
+        jpegs.flat(9450, 9450, 3, jpegs.SOF9, b"\x7f" * 8),
+    ],
+    ids=lambda data: f"{len(data)} bytes",
+)
+def test_a_few_bytes_cannot_ask_for_endless_work_or_memory(data: bytes) -> None:
+    before = forget_peak()
+    code, text = refused(data, [ff.Resize(SMALL)], SMALL)
+    assert peak() - before < 64
+    assert code == LIMIT
+    assert WORK in text
+    assert "raise max_scans" in text
+
+
+@pytest.mark.pages
+def test_the_most_that_is_allowed_to_a_small_file_fits_into_64_megabytes() -> None:
+    data = jpegs.bomb(4800, 4800, 1, 0)
+    before = forget_peak()
+    kernel(data, [ff.Resize(SMALL)], SMALL)
+    assert 40 < peak() - before < 64
+
+
+def test_work_within_the_limit_is_done_and_a_raised_limit_allows_more() -> None:
+    grey = np.full((*SMALL, 3), 128, np.uint8)
+    allowed = jpegs.bomb(2000, 2000, 1, 20)
+    assert np.array_equal(kernel(allowed, [ff.Resize(SMALL)], SMALL), grey)
+    refused(jpegs.bomb(2000, 2000, 1, 60), [ff.Resize(SMALL)], SMALL)
+    assert np.array_equal(kernel(jpegs.bomb(2000, 2000, 1, 60), [ff.Resize(SMALL)], SMALL, max_scans=300), grey)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_empty_page_of_a_scanner_is_within_the_limits(mode: str) -> None:
+    page = io.BytesIO()
+    Image.new(mode, (2480, 3508), "white").save(page, "JPEG", progressive=True)
+    assert len(page.getvalue()) < 65536
+    assert (kernel(page.getvalue(), [ff.Resize(SMALL)], SMALL) == 255).all()
 
 
 def test_decoding_stops_at_the_first_damage() -> None:
