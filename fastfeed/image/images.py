@@ -91,7 +91,8 @@ def images(
     on_error : {"raise", "skip", "replace"}
         What becomes of a bad sample: an exception, a batch shorter by that row, or a row of zeros.  A sample without
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
-        samples is left out.
+        samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
+        down as the crop reaches.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.
     exact : bool
@@ -99,7 +100,8 @@ def images(
     orient : bool
         Turn images upright by their EXIF orientation.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
+        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
