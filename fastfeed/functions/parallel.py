@@ -48,7 +48,7 @@ def parallel(
     copies : bool
         One independent stream per worker, for generators that sample for ever.
     seed : int or None
-        `random` and `numpy.random` are seeded in the workers with (seed, epoch, stream or run); None draws one.
+        Random numbers depend on (seed, epoch, stream or run): see the notes.  None draws a seed.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts items, or runs; `timeout` is for one of them.
 
@@ -71,6 +71,14 @@ def parallel(
     When a worker dies, its stream is started again with the same arguments and seed, and the items already delivered
     are dropped.  A generator that is not deterministic (time, network, its own entropy) may then repeat or leave out
     some of what it would have yielded.
+
+    The global generators of `random`, NumPy and torch (on the processor) begin each call at (seed, epoch, stream or
+    run).  So do generator objects, `random.Random`, `numpy.random.Generator` and `RandomState`, `torch.Generator`, each
+    from its own state at the first iteration as well, so that those of two seeds differ.  They are found in the
+    function, its closure, the globals that it and the functions of your own packages name, in attributes of objects
+    (``self``), partials, and arguments.  What is not: generators that the function makes for itself, those within other
+    people's modules, and those of TensorFlow, OpenCV or a GPU.  torch counts from when it is loaded: import it beside
+    the function.
 
     Arguments go to the workers when the feed is first iterated: arrays once for all of them, shared until somebody
     writes to them, and read-only memmaps by the name of their file.  A stream sees them as they were, whatever it did

@@ -161,6 +161,10 @@ cdef class Kernel:
         """The encoded bytes of the sample in hand; valid until the next one."""
         return <const uint8_t[:self.sample.reader.size]>self.sample.reader.data
 
+    def key(self):
+        """What random draws for the sample in hand depend on: (seed, epoch, index)."""
+        return self.sample.key.seed, self.sample.key.epoch, self.sample.key.index
+
     def pixels(self):
         """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
         return bytearray(<const uint8_t[:self.sample.plan.out_h * self.sample.plan.out_w * 3]>self.sample.pixels)
