@@ -22,7 +22,7 @@ def parallel(
     split: str | Sequence[str] | None = None,
     split_size: int | None = None,
     copies: bool = False,
-    seed: int | None = 0,
+    seed: int | str | None = "rank",
     num_workers: int | None = None,
     ordered: bool = True,
     prefetch: int | None = None,
@@ -47,8 +47,10 @@ def parallel(
         argument in order then gives exactly its serial stream, if this is a multiple of its batch size.
     copies : bool
         One independent stream per worker, for generators that sample for ever.
-    seed : int or None
-        Random numbers depend on (seed, epoch, stream or run): see the notes.  None draws a seed.
+    seed : int, "rank" or None
+        Random numbers depend on (seed, epoch, stream or run): see the notes.  "rank" is 0, or the rank that a launcher
+        (torchrun, Slurm, MPI) has given this process, so that ranks differ; a number is taken as it is, on all ranks
+        alike.  None draws a seed.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts items, or runs; `timeout` is for one of them.
 
@@ -105,7 +107,7 @@ def parallel(
         options.whole("split_size", split_size, 1)
         if not names:
             raise options.wrong("split_size", split_size, "pass split= as well, the name of the argument to cut")
-    fixed = options.seed(seed)
+    fixed = options.rank_seed(seed)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:

@@ -23,6 +23,7 @@ from fastfeed.image.plan import (
 )
 from fastfeed.image.transforms import Size
 from fastfeed.randomness.seeds import RandomAside
+from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
@@ -95,7 +96,7 @@ def images(
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
         samples is left out.
     shard : (int, int), optional
-        (rank, world): this process's part of every epoch.
+        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
@@ -136,6 +137,7 @@ def images(
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels)
+    warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index), engine)
 
