@@ -10,8 +10,9 @@ from typing import Any
 
 from fastfeed import options
 from fastfeed.engine.feed import Feed
+from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import name_of
-from fastfeed.functions.stream_caller import ArgumentPath
+from fastfeed.functions.stream_caller import ArgumentPath, cut
 from fastfeed.functions.streams import RunsJob, StreamsJob
 from fastfeed.options import EngineOptions
 
@@ -38,10 +39,10 @@ def parallel(
     generator_function : callable
         A generator function, or any that returns an iterable: a method, a lambda, a closure, one of ``__main__``.
     split : str or sequence of str, optional
-        The argument to cut, or several of one length to be cut alike: lists, arrays, anything with a length and
-        slices.  Alone, it is cut into one part per worker, each part a call of its own, and the streams are
-        interleaved: in turn, or as they come with ``ordered=False``.  Without it one worker runs one stream, and the
-        consumer overlaps with it.
+        The argument to cut, or several of one length to be cut alike: lists, arrays, anything with a length and with
+        slices of its elements (a slice that is a batch of columns is refused).  Alone, it is cut into one part per
+        worker, each part a call of its own, and the streams are interleaved: in turn, or as they come with
+        ``ordered=False``.  Without it one worker runs one stream, and the consumer overlaps with it.
     split_size : int, optional
         Cut into runs of this many elements, each a call of its own, for finite generators.  A generator that walks its
         argument in order then gives exactly its serial stream, if this is a multiple of its batch size.
@@ -170,11 +171,13 @@ def _cut(
             raise options.wrong("split", name, remedy)
         value = bound.arguments.get(name, bound.kwargs.get(name))
         try:
-            lengths[name] = len(value)  # type: ignore[arg-type]
-            value[0:0]  # type: ignore[index]
-        except (TypeError, KeyError) as error:
-            remedy = f"pass a list, an array or something else with a length and slices in {name}"
-            raise options.wrong("split", name, f"{remedy}: {type(value).__name__} cannot be cut") from error
+            count = lengths[name] = len(value)  # type: ignore[arg-type]
+            for size in (1, 2):  # two, because a batch may have one column
+                cut(value, 0, min(size, count))
+        except Exception as error:  # whatever an object of the user's raises for a slice
+            why = str(error) if isinstance(error, ConfigError) else f"{type(value).__name__} cannot be cut"
+            remedy = f"pass a list, an array or something else with a length and slices of its elements in {name}"
+            raise options.wrong("split", name, f"{remedy}: {why}") from error
     if len(set(lengths.values())) > 1:
         remedy = f"pass arguments of one length, to be cut alike; they have {lengths}"
         raise options.wrong("split", names, remedy)

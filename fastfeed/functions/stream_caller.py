@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping
 
+from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import Caller
 from fastfeed.randomness.search import held_by
 from fastfeed.randomness.seeds import seed_everything, seed_held
@@ -107,6 +109,20 @@ def argument(arguments: Arguments, where: ArgumentPath) -> Any:
     return args[key] if where[0] == "args" else kwargs[key]
 
 
+def cut(value: Any, start: int, stop: int) -> Any:
+    """Cut out elements; ConfigError where the slice is something else, such as a batch of columns."""
+    kind = type(value)
+    if issubclass(kind, dict):  # one with a default would take the slice for a key
+        raise ConfigError(f"{kind.__name__} cannot be cut: it has keys and no slices")
+    part = value[start:stop]
+    there = f"{kind.__name__} cannot be cut: its slice of {stop - start} elements is a {type(part).__name__}"
+    if type(part) is not kind and isinstance(part, (tuple, Mapping)):
+        raise ConfigError(f"{there}, which has columns for members")
+    if len(part) != stop - start:
+        raise ConfigError(f"{there} of length {len(part)}")
+    return part
+
+
 class RunCaller(GeneratorCaller):
     """Call a generator function on one part, and collect what it yields.
 
@@ -185,7 +201,7 @@ class StreamCaller(GeneratorCaller):
         if self._epoch != epoch or item == 0 or self._position > item:
             self.close()
             arguments = self._arguments()
-            parts = [] if bounds is None else [argument(arguments, where)[slice(*bounds)] for where in self._split]
+            parts = [] if bounds is None else [cut(argument(arguments, where), *bounds) for where in self._split]
             self._generator = self.start(arguments, self._split, parts, epoch, stream)
             self._epoch, self._position = epoch, 0
         generator, self._generator = self._generator, None  # one that raises is not asked again
