@@ -97,6 +97,7 @@ cdef extern from "image/sample.h" nogil:
         int has_calls
         ff_reader reader
         uint8_t *pixels
+        ff_key key
         char err[FF_ERR_LEN]
     int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
                        uint64_t seed)

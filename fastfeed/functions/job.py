@@ -14,8 +14,8 @@ from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
-from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
+from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
 from fastfeed.wire.failure import failure, said, worker_error
 
@@ -193,7 +193,7 @@ class FunctionJob:
 
     def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same in this process, with random numbers apart from those of the rest of it."""
-        aside = RandomAside()
+        aside = RandomAside(self._caller.held())
         try:
             for unit in units:
                 task, _ = self.task(unit, [])

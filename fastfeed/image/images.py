@@ -12,7 +12,7 @@ from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, searc
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.image.finish import caller, finisher, name_of
+from fastfeed.image.finish import caller, finisher, held_by_callables, name_of
 from fastfeed.image.plan import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
@@ -22,6 +22,8 @@ from fastfeed.image.plan import (
     compile_plan,
 )
 from fastfeed.image.transforms import Size
+from fastfeed.randomness.seeds import RandomAside
+from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
@@ -81,7 +83,8 @@ def images(
     shuffle : bool
         A fresh order for each epoch.
     seed : int or None
-        Decides order and every random transform; None draws one.
+        Decides order and every random transform; None draws one.  Random numbers that callables draw depend on (seed,
+        epoch, index): those of `random`, NumPy and torch, and of generator objects that they hold (see `parallel`).
     layout : {"NHWC", "NCHW"}
         Order of a batch's axes.
     dtype : {"float32", "float16", "uint8"}
@@ -94,7 +97,7 @@ def images(
         samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
         down as the crop reaches.
     shard : (int, int), optional
-        (rank, world): this process's part of every epoch.
+        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
@@ -136,6 +139,7 @@ def images(
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels)
+    warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index), engine)
 
@@ -178,7 +182,9 @@ class _ImageJob(ScheduledJob):
         }
         # As they are now, whatever becomes of them; why they cannot be sent matters only to workers.
         self._calls: bytearray | frame.UnpicklableError | None = None
+        self._held = held_by_callables(compiled.callables, {})
         if compiled.callables:
+            self._spec["bases"] = {held.path: held.base for held in self._held}
             try:
                 size, pieces = callables.packed(compiled.callables)
                 self._calls = bytearray(size)
@@ -213,7 +219,8 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
-        finish = finisher(self._spec, caller(functions, self._spec["call_shape"]) if functions else None)
+        call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
+        finish = finisher(self._spec, call)
 
         def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | RowFailure | None:
             try:
@@ -226,6 +233,18 @@ class _ImageJob(ScheduledJob):
             return None
 
         return make
+
+    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, Any]]:
+        make = super().batch_maker()
+        if not self._compiled.callables:
+            return make
+        aside = RandomAside(self._held)
+
+        def apart(*batch: Any) -> dict[int, Any]:
+            with aside:
+                return make(*batch)
+
+        return apart
 
     def sample_name(self, index: int) -> str:
         return self._source.name(index)

@@ -163,6 +163,10 @@ cdef class Kernel:
         """The encoded bytes of the sample in hand; valid until the next one."""
         return PyMemoryView_FromMemory(<char *>self.sample.reader.data, self.sample.reader.size, PyBUF_READ)
 
+    def key(self):
+        """What random draws for the sample in hand depend on: (seed, epoch, index)."""
+        return self.sample.key.seed, self.sample.key.epoch, self.sample.key.index
+
     def pixels(self):
         """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
         cdef Py_ssize_t size = <Py_ssize_t>self.sample.plan.out_h * self.sample.plan.out_w * 3
