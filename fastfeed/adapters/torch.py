@@ -314,7 +314,7 @@ class _PageLock:
 
     def covers(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor lies in it."""
-        return self._start <= tensor.data_ptr() < self._end
+        return bool(self._start <= tensor.data_ptr() < self._end)
 
     def release(self) -> None:
         """Unlock the pages."""
