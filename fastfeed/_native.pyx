@@ -8,6 +8,7 @@ from cpython.buffer cimport (
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.ref cimport Py_REFCNT
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -59,6 +60,7 @@ cdef object error_of(int code, const char *text):
 include "wire/copy.pxi"
 include "schedule/random.pxi"
 include "engine/ring.pxi"
+include "functions/pull.pxi"
 include "functions/worker.pxi"
 include "image/kernel.pxi"
 include "table/gather.pxi"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, search_path
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
@@ -28,7 +28,7 @@ from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
-from fastfeed.wire import callables, frame
+from fastfeed.wire import callables, frame, interpreter
 from fastfeed.wire.failure import with_note
 from fastfeed.wire.row_failure import RowFailure, from_row
 
@@ -167,8 +167,7 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
-        flags = AS_IN_THE_CONSUMER if compiled.callables else ISOLATED
-        self.kind = WorkerKind("fastfeed.image.worker", flags, addressed=False)
+        self.kind = WorkerKind("fastfeed.image.worker", isolated=not compiled.callables, addressed=False)
         self._with_index = with_index
         self._dtype: Any = None
         self._labels = source.labels
@@ -198,7 +197,7 @@ class _ImageJob(ScheduledJob):
                 f"{self._transforms()} cannot be sent to the workers: {self._calls.__cause__}; make what cannot be "
                 f"sent in the function, or use num_workers=0"
             ) from self._calls
-        return marshal.dumps({**self._spec, "sys_path": search_path(), "calls": self._calls})
+        return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": self._calls})
 
     def _transforms(self) -> str:
         """What messages call the callables."""

@@ -5,7 +5,7 @@ import posix  # os and __future__ would cost a start more than all that is read 
 import sys
 
 from fastfeed import _native
-from fastfeed.engine.boot import CONSUMER_FD, FAILURE_BYTES, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, search_like
+from fastfeed.engine.boot import CONSUMER_FD, FAILURE_BYTES, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
 
 
 def main() -> None:
@@ -15,9 +15,11 @@ def main() -> None:
     spec = marshal.loads(posix.pread(SPEC_FD, posix.fstat(SPEC_FD).st_size, 0))
     ring = _native.Mapping(RING_FD, posix.fstat(RING_FD).st_size, True)
     if spec["calls"] is None:  # PIL and what it needs come from this interpreter's own places first
-        sys.path.extend(entry for entry in spec["sys_path"] if entry not in sys.path)
+        sys.path.extend(entry for entry in spec["interpreter"]["path"] if entry not in sys.path)
     else:
-        search_like(spec["sys_path"])
+        from fastfeed.wire.interpreter import become  # only now: it would delay every start
+
+        become(spec["interpreter"])
     table = _native.Mapping(TABLE_FD, posix.fstat(TABLE_FD).st_size, False)
     worker = _native.Worker(ring, table, spec["plan"], spec["finish_plan"], spec["seed"], number, WORK_FD, READY_FD)
     call = None
