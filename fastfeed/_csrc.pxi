@@ -4,7 +4,9 @@ cdef extern from "sys/mman.h" nogil:
     void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void *address, size_t length)
     int madvise(void *address, size_t length, int advice)
-    int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTDUMP
+    void *mremap(void *address, size_t length, size_t new_length, int flags, ...)
+    int PROT_NONE, PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED
+    int MREMAP_MAYMOVE, MREMAP_FIXED, MADV_DONTDUMP
     void *MAP_FAILED
 
 cdef extern from "base/codes.h" nogil:

@@ -9,7 +9,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
-from posix.unistd cimport write
+from posix.unistd cimport _SC_PAGESIZE, sysconf, write
 
 include "_csrc.pxi"
 

@@ -14,7 +14,7 @@ import fastfeed as ff
 from fastfeed.engine.ring import Ring, Slot
 
 # Where ff_ring_header of csrc has these fields; a test of the ring holds what they say against the ring's own figures.
-_CELLS_PER_SLOT, _TABLE_AT, _CELLS_AT, _SLOTS_AT = 40, 56, 64, 88
+_CELLS_PER_SLOT, _TABLE_AT, _CELLS_AT, _SLOTS_AT, _WAITING_AT = 40, 56, 64, 88, 128
 # A worker's entry of the table, and where in it its sample is; what follows that is when the sample was begun.
 _ENTRY_BYTES, _SAMPLE_AT = 128, 8
 
@@ -70,6 +70,15 @@ def wait_until_idle(feed: ff.Feed, count: int) -> None:
         if sum(dead) + sleepers(feed) >= count:
             return
         os.sched_yield()
+
+
+def wait_until_waiting(feed: ff.Feed) -> None:
+    """Return when a loop over the feed, in another thread, waits for the workers."""
+    while feed._running is None:
+        os.sched_yield()
+    with memory(feed._running.ring) as mapped:
+        while not struct.unpack_from("<I", mapped, _WAITING_AT)[0]:
+            os.sched_yield()
 
 
 def samples_done(feed: ff.Feed) -> int:

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD, WorkerKind
 from fastfeed.engine.death import Death
+from fastfeed.engine.fork import tell
 from fastfeed.engine.memory import refused, sealed, write_all
 from fastfeed.engine.ring import Ring
 from fastfeed.errors import ConfigError, WorkerDied
@@ -94,6 +95,7 @@ class Crew:
         self._samples_at_death = 0
         # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
         self._poll = select.epoll()
+        tell(self)
         self._environment = dict(os.environ)
         self._environment.update((name, "1") for name in _ONE_THREAD)
         # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
@@ -294,7 +296,7 @@ class Crew:
         self._restart_at.clear()
         self.unstarted.clear()
         try:
-            if self._pids and grace > 0:
+            if self._pids and grace > 0 and not self._ring.closed:
                 self._ring.set_stop()
                 for fd in self._wake_fds:
                     os.eventfd_write(fd, len(self._pids))
@@ -304,12 +306,28 @@ class Crew:
         finally:
             for worker in list(self._pids):
                 self.kill(worker, "did not stop in time")
-            self._poll.close()
-            # Forgotten before it is closed: its number may be somebody else's by the second call.
-            while self._fds:
-                os.close(self._fds.popitem()[1])
-            while self._wake_fds:
-                os.close(self._wake_fds.pop())
+            self._close()
+
+    def _close(self) -> None:
+        self._poll.close()
+        # Forgotten before it is closed: its number may be somebody else's by the second call.
+        while self._fds:
+            os.close(self._fds.popitem()[1])
+        while self._wake_fds:
+            os.close(self._wake_fds.pop())
+
+    def interrupt(self) -> None:
+        """Wake the thread that is in `wait`, from another one or a signal's handler."""
+        ready = self._fds.get(READY_FD)
+        if ready is not None:
+            os.eventfd_write(ready, 1)
+
+    def forked(self) -> None:
+        """In a forked child: the workers are the parent's."""
+        self._pids.clear()
+        while self._pidfds:
+            os.close(self._pidfds.popitem()[1])
+        self._close()
 
 
 def _moved(fd: int) -> int:

@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple
 
 from fastfeed import _native
 from fastfeed.engine.boot import FAILURE_BYTES
+from fastfeed.engine.fork import part, tell
 from fastfeed.engine.memory import allocate, grow, refused, sealed, too_large
 from fastfeed.errors import RingMemoryError
 from fastfeed.machine import memory_limit, said_bytes
@@ -164,10 +165,13 @@ class Ring:
                 limits = "raise the limits of this process (ulimit -v and ulimit -f)"
                 raise refused(what, error, f"{limits}, or {remedy}") from error
             raise
+        part(self._shared)
+        tell(self)
         # Every unit passes these, and they need no books: the native ring's own, with no call in between.
         # sleepers(): how many workers may be asleep.  rouse(worker, wake_fds): post a token to a worker that is asleep
         # (-1: to any that is), by its eventfd.
-        self.sleepers, self.rouse = self._shared.sleepers, self._shared.rouse
+        # totals(): samples, bytes read, and nanoseconds of reading, working and idling, over all workers.
+        self.sleepers, self.rouse, self.totals = self._shared.sleepers, self._shared.rouse, self._shared.totals
         self._stride = self._shared.slot_stride
         self.slots = [
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
@@ -351,10 +355,6 @@ class Ring:
         """Clear the table entry of a worker that is no more."""
         self._shared.forget(worker)
 
-    def totals(self) -> tuple[int, int, int, int, int]:
-        """Samples, bytes read, and nanoseconds of reading, working and idling, over all workers."""
-        return self._shared.totals()
-
     # ---- the end ----
 
     @property
@@ -371,8 +371,12 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self.sleepers, self.rouse, self._shared, self._mapping
+            del self.sleepers, self.rouse, self.totals, self._shared, self._mapping
             os.close(fd)
+
+    def forked(self) -> None:
+        """In a forked child: the ring is the parent's."""
+        self.close()
 
 
 class PayloadRing(Ring):

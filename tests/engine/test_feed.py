@@ -156,8 +156,9 @@ def test_an_older_iteration_that_was_not_begun_does_not_disturb_the_newer_one(ph
 
 def test_two_feeds_run_at_once(photos: Path) -> None:
     with feed_of(photos) as one, feed_of(photos, shuffle=True, ordered=False) as two:
-        for (_, a), (_, b) in zip(one, two, strict=True):
-            assert len(a) == len(b)
+        pairs = list(zip(one, two, strict=True))
+        for feed in zip(*pairs, strict=True):
+            assert sorted(index for _, indices in feed for index in indices.tolist()) == list(range(50))
 
 
 def test_views_slices_and_copies_outlive_batch_epoch_and_feed(photos: Path) -> None:
@@ -660,7 +661,10 @@ def test_slots_that_a_kept_exception_refers_to_are_an_error_and_no_wait_for_ever
         assert len(list(feed)) == len(feed)
 
 
-def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("calls", [["wait"], ["wait", "kill"]], ids=["once", "twice"])
+def test_close_after_an_interrupted_close_ends_the_workers(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> None:
     from fastfeed.engine.crew import Crew
 
     feed = feed_of(photos)
@@ -671,7 +675,8 @@ def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeyp
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(Crew, "wait", interrupted)
+        for call in calls:
+            patch.setattr(Crew, call, interrupted)
         with pytest.raises(KeyboardInterrupt):
             feed.close()
     feed.close()
