@@ -87,3 +87,19 @@ def draws_late(item: int) -> tuple[float, float]:
     import numpy as np  # which loads numpy.random when it is first asked for
 
     return random.random(), float(np.random.rand()) if item == 3 else 0.0
+
+
+def waits_with_a_child(path: str) -> None:
+    """Write the number of a child that sleeps, and wait for it."""
+    import subprocess
+    from pathlib import Path
+
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        Path(path + ".part").write_text(str(child.pid))
+        Path(path + ".part").rename(path)
+
+
+def oom_score(item: int) -> int:
+    from pathlib import Path
+
+    return int(Path("/proc/self/oom_score_adj").read_text())

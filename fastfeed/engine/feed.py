@@ -28,7 +28,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, Self, cast
 
-from fastfeed.engine.crew import Crew
+from fastfeed.engine.crew import Crew, limits_named
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
 from fastfeed.engine.recovery import Recovery
@@ -41,6 +41,8 @@ from fastfeed.options import EngineOptions, whole
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
+# How often somebody looks for deaths and for workers that take too long, where the loop never waits.
+_LOOK_NS = 50_000_000
 # A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
 _SLOW_SOURCE_NS = 10_000_000
 # A feed that is dropped or outlives the program waits this long for a thread that is inside next().
@@ -54,6 +56,7 @@ class _Running:
     ring: Ring
     crew: Crew
     recovery: Recovery
+    looked_ns: int = 0  # when somebody last looked for deaths
 
 
 @dataclass(slots=True)
@@ -248,6 +251,8 @@ class Feed:
         running = self._started()
         ring = running.ring
         while not turn.over:
+            if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
+                self._look(running)
             ring.sweep()
             self._open(running, units)
             if units.over and not self._pending:
@@ -267,20 +272,28 @@ class Feed:
 
     def _started(self) -> _Running:
         if self._running is None:
-            job = self._job
-            ring = ring_of(job.shape(self._workers), self._engine.prefetch, self._workers, job.remedies.less_memory)
+            self._running = self._start()
+        return self._running
+
+    def _start(self) -> _Running:
+        job, engine, workers = self._job, self._engine, self._workers
+        crew = None
+        with limits_named(workers):
+            ring = ring_of(job.shape(workers), engine.prefetch, workers, job.remedies.less_memory)
             try:
-                crew = Crew(ring, job.kind, job.spec(), job.table_fd(), self._workers)
+                crew = Crew(ring, job.kind, job.spec(), job.table_fd(), workers)
                 shut_down = functools.partial(_shut_down, crew, ring, self._pid)
                 self._stop = weakref.finalize(self, self._turns.close, shut_down, _PATIENCE_S)
-                running = _Running(ring, crew, Recovery(job, ring, crew, self._pending, self._engine.timeout))
+                recovery = Recovery(job, ring, crew, self._pending, engine.timeout, engine.ordered)
                 crew.start()
                 self._turns.wake = crew.interrupt
-                self._running, self._totals = running, ring.totals
             except BaseException:
+                if crew is not None:
+                    crew.stop(grace=0)
                 ring.close()
                 raise
-        return self._running
+        self._totals = ring.totals
+        return _Running(ring, crew, recovery)
 
     def _open(self, running: _Running, units: _Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
@@ -303,6 +316,12 @@ class Feed:
             ring.open(slot, unit, epoch, rows, worker)
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
+
+    def _look(self, running: _Running) -> None:
+        """See to dead and hung workers without waiting: a slow loop finds something complete each time."""
+        running.looked_ns = self._clock.resumed_ns
+        running.crew.wait(0.0)
+        running.recovery.recover()
 
     def _first_complete(self, running: _Running) -> Slot | None:
         """The slot that may be delivered next, if it is complete: the oldest, or any where the order is free."""

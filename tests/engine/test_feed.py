@@ -688,13 +688,13 @@ def test_a_successor_that_cannot_be_started_is_tried_again(photos: Path, monkeyp
         with monkeypatch.context() as patch:
 
             def refused(*_: object, **__: object) -> None:
-                raise BlockingIOError("no more processes")
+                raise BlockingIOError(11, "no more processes")
 
             batches = iter(feed)
             next(batches)
             patch.setattr(os, "posix_spawn", refused)
             probe.kill(feed)
-            with pytest.raises(BlockingIOError):
+            with pytest.raises(ff.ConfigError, match="num_workers=1: pass a smaller number, or raise the limits"):
                 list(batches)
         assert sum(len(index) for _, index in feed) == 50
 
@@ -726,8 +726,8 @@ def test_a_start_without_descriptors_or_processes_leaves_nothing(
 def refusal(feed: ff.Feed) -> bool:
     try:
         next(iter(feed))
-    except OSError:
-        return True
+    except ff.ConfigError as error:
+        return "num_workers=2: pass a smaller number" in str(error)
     return False
 
 
