@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 TABLE_PATHS: int
@@ -139,6 +139,8 @@ class Kernel:
 class Sample(Kernel):
     def __new__(cls, plan: bytes, store: bytes | None, table: Mapping, seed: int) -> Self: ...
     def make(self, epoch: int, index: int, row: memoryview) -> int: ...
+
+def taken(get: Callable[[], Any], put: Callable[[None], object]) -> Any: ...
 
 class Loop:
     def __new__(cls, mapping: Mapping, number: int, work_fd: int, ready_fd: int) -> Self: ...

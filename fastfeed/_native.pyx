@@ -36,6 +36,7 @@ cdef object error_of(int code, const char *text):
 include "wire/copy.pxi"
 include "schedule/random.pxi"
 include "engine/ring.pxi"
+include "functions/prefetch.pxi"
 include "functions/worker.pxi"
 include "image/kernel.pxi"
 include "table/gather.pxi"

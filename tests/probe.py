@@ -138,6 +138,11 @@ def damage(feed: ff.Feed) -> None:
     set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
 
 
+def room(items: Any) -> int:
+    """How many items the thread of a prefetch may pull."""
+    return items._run.room.qsize()
+
+
 # ---- the ring's words ----
 
 
