@@ -129,7 +129,8 @@ cdef extern from "ring/ring.h" nogil:
                       const uint16_t *generations, unsigned *suspect)
     uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
     void ff_ring_release(ff_ring *ring, uint32_t slot)
-    uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
+    int64_t ff_ring_withdraw(ff_ring *ring, uint32_t slot, uint32_t sequence, const uint16_t *generations,
+                             unsigned *suspect)
     uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
                             const uint16_t *addressees)
     int ff_ring_sleeper(const ff_ring *ring, int worker)

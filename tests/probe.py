@@ -183,6 +183,25 @@ def finish(ring: Ring, slot: Slot, owner: int = 1, skip: tuple[int, ...] = ()) -
         set_word(ring, slot, cell, state << 60 | owner << 48 | (word(ring, slot, cell) & ((1 << 48) - 1)))
 
 
+def is_being_written(feed: ff.Feed, number: int) -> bool:
+    """Whether the first cell of a slot is in a worker's hands."""
+    ring = feed._running.ring
+    return word(ring, ring.slots[number], 0) >> 60 == 2
+
+
+def scribble_indices(feed: ff.Feed) -> None:
+    """Overwrite the index column of every open slot."""
+    for slot in feed._pending:
+        slot.index[0] = 0x7FFF_FFFF
+
+
+def set_asleep(ring: Ring, worker: int) -> None:
+    """Write that a worker sleeps, as the worker itself does."""
+    with memory(ring) as mapped:
+        entry = struct.unpack_from("<Q", mapped, _TABLE_AT)[0] + worker * _ENTRY_BYTES
+        struct.pack_into("<I", mapped, entry, 1)
+
+
 def failed_rows(ring: Ring, slot: Slot) -> list[int]:
     """The rows that are marked as failed."""
     return [row for row in range(slot.rows) if ring._shared.code(slot.number, row) != 0]

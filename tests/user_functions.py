@@ -103,3 +103,10 @@ def oom_score(item: int) -> int:
     from pathlib import Path
 
     return int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def content(path: str) -> str:
+    """What a file holds; of a pipe, whatever comes until it is closed."""
+    from pathlib import Path
+
+    return Path(path).read_text() if path else ""

@@ -253,7 +253,7 @@ class Feed:
         while not turn.over:
             if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
                 self._look(running)
-            ring.sweep()
+            self._sweep(running)
             self._open(running, units)
             if units.over and not self._pending:
                 turn.failure, units.failure = units.failure, None
@@ -317,6 +317,14 @@ class Feed:
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
 
+    def _sweep(self, running: _Running) -> bool:
+        """Bring slots back; whether any is free."""
+        try:
+            return running.ring.sweep()
+        except Damaged as damage:
+            running.recovery.quarantine(None, damage)
+            return running.ring.sweep()
+
     def _look(self, running: _Running) -> None:
         """See to dead and hung workers without waiting: a slow loop finds something complete each time."""
         running.looked_ns = self._clock.resumed_ns
@@ -349,7 +357,7 @@ class Feed:
         try:
             # Looked at once more: what came before the wish for a signal gave none.
             done = self._first_complete(running)
-            if done is not None or (not self._pending and ring.sweep()):
+            if done is not None or (not self._pending and self._sweep(running)):
                 return done
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
@@ -375,7 +383,7 @@ class Feed:
     def _prepare(self, ring: Ring, slot: Slot) -> None:
         """Have the job make ready what it can: before the sleep, while the caches are warm, it takes a tenth of it."""
         if slot.prepared is None:
-            slot.prepared = self._job.prepare(ring.lease(slot), ring.indices(slot))
+            slot.prepared = self._job.prepare(ring.lease(slot), slot.indices)
 
     def _deliver(self, turn: Turn, running: _Running, slot: Slot) -> Exception | None:
         """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""

@@ -168,7 +168,7 @@ class Recovery:
         if found is None:
             return None
         slot, row = found
-        return self._job.name(slot.unit, slot.index, min(row, slot.rows - 1))
+        return self._job.name(slot.unit, memoryview(slot.indices).cast("q"), min(row, slot.rows - 1))
 
     def _write(self, slot: Slot) -> Order:
         """Write afresh what an open slot holds for the workers."""
@@ -183,8 +183,10 @@ class Recovery:
         rows = self.blames.get(slot.sequence)
         return None if rows is None else [row for row, deaths in rows.items() if len(deaths) >= _DEATHS]
 
-    def quarantine(self, slot: Slot, damage: Damaged) -> None:
+    def quarantine(self, slot: Slot | None, damage: Damaged) -> None:
         """A word that cannot be there: nobody's word counts now, so every worker ends and the slot is opened afresh.
+
+        Where it is None, the word was an abandoned slot's: these are free then.
 
         Raises
         ------
@@ -202,6 +204,9 @@ class Recovery:
         if not self._crew.await_dying():
             raise undying(*next(self._crew.dying()), None)
         self.bury(guilty=False)
-        epoch, _, worker, _ = self._write(slot)
-        self._ring.open_again(slot, epoch, worker)
+        if slot is None:
+            self._ring.free_abandoned()
+        else:
+            epoch, _, worker, _ = self._write(slot)
+            self._ring.open_again(slot, epoch, worker)
         self._crew.wake()

@@ -229,6 +229,8 @@ cdef class Ring:
         """
         cdef int asleep = ff_ring_sleeper(&self.ring, worker), fd
         cdef uint64_t one = 1
+        if asleep >= len(wake_fds):
+            raise IndexError(asleep)
         if asleep >= 0:
             fd = wake_fds[asleep]
             ff_ring_rouse(&self.ring, asleep)
@@ -270,11 +272,14 @@ cdef class Ring:
             memset(ff_ring_row(&self.ring, slot, 0), 0xDB, self.ring.rows * self.ring.row_bytes)
         ff_ring_release(&self.ring, slot)
 
-    def withdraw(self, uint32_t slot):
-        """Take back what no worker has claimed; how many cells are still being written."""
+    def withdraw(self, uint32_t slot, uint32_t sequence):
+        """Take back what no worker has claimed; how many cells are still being written, or as `check`."""
+        cdef unsigned suspect = 0
         self.slot_ok(slot)
         self.abandoned[slot] = 1
-        return ff_ring_withdraw(&self.ring, slot)
+        cdef int64_t writing = ff_ring_withdraw(&self.ring, slot, sequence,
+                                                self.generations + slot * self.ring.cells_per_slot, &suspect)
+        return writing if writing >= 0 else -1 - <int>suspect
 
     def writes(self, unsigned worker, uint32_t slot):
         """Whether a cell of the slot is in this worker's hands."""

@@ -18,6 +18,7 @@ import probe
 import psutil
 import pytest
 from drive import encode, picture
+from user_functions import content
 
 import fastfeed as ff
 
@@ -442,6 +443,36 @@ def test_damaged_words_end_the_workers_and_the_batch_is_made_again(photos: Path)
                 probe.damage(feed)
         assert number == 6
         assert feed.stats().deaths >= 1
+
+
+def test_damaged_words_of_a_loop_that_was_left_do_not_hold_up_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ff.map(content, ["", str(path)], chunk_size=1, num_workers=1, prefetch=2) as feed:
+        batches = iter(feed)
+        assert next(batches) == ""
+        while not probe.is_being_written(feed, 1):
+            os.sched_yield()
+        batches.close()
+        ring = probe.ring(feed)
+        probe.set_word(ring, ring.slots[1], 0, 0xFFFF_FFFF_FFFF_FFFF)
+        del ring
+        path.unlink()
+        path.write_text("now a file")
+        for _ in range(2):
+            assert list(feed) == ["", "now a file"]
+        assert feed.stats().deaths == 1
+
+
+def test_what_becomes_of_the_indices_after_the_rows_were_made_does_not_matter(photos: Path) -> None:
+    with feed_of(photos, num_workers=1, prefetch=3) as feed:
+        batches = iter(feed)
+        seen = next(batches)[1].tolist()
+        probe.wait_until_idle(feed, 1)
+        probe.scribble_indices(feed)
+        for _, index in batches:
+            seen += index.tolist()
+    assert seen == list(range(50))
 
 
 # ---- resuming ----
