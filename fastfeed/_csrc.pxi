@@ -4,7 +4,9 @@ cdef extern from "sys/mman.h" nogil:
     void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
     int munmap(void *address, size_t length)
     int madvise(void *address, size_t length, int advice)
-    int PROT_READ, PROT_WRITE, MAP_SHARED, MADV_DONTDUMP
+    void *mremap(void *address, size_t length, size_t new_length, int flags, ...)
+    int PROT_NONE, PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MAP_FIXED
+    int MREMAP_MAYMOVE, MREMAP_FIXED, MADV_DONTDUMP
     void *MAP_FAILED
 
 cdef extern from "base/codes.h" nogil:
@@ -130,7 +132,8 @@ cdef extern from "ring/ring.h" nogil:
                       const uint16_t *generations, unsigned *suspect)
     uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
     void ff_ring_release(ff_ring *ring, uint32_t slot)
-    uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
+    int64_t ff_ring_withdraw(ff_ring *ring, uint32_t slot, uint32_t sequence, const uint16_t *generations,
+                             unsigned *suspect)
     uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
                             const uint16_t *addressees)
     int ff_ring_sleeper(const ff_ring *ring, int worker)

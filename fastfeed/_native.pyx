@@ -13,7 +13,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
-from posix.unistd cimport write
+from posix.unistd cimport _SC_PAGESIZE, sysconf, write
 
 include "_csrc.pxi"
 
@@ -60,6 +60,7 @@ cdef object error_of(int code, const char *text):
 include "wire/copy.pxi"
 include "schedule/random.pxi"
 include "engine/ring.pxi"
+include "functions/prefetch.pxi"
 include "functions/pull.pxi"
 include "functions/worker.pxi"
 include "image/kernel.pxi"

@@ -14,7 +14,7 @@ import fastfeed as ff
 from fastfeed.engine.ring import Ring, Slot
 
 # Where ff_ring_header of csrc has these fields; a test of the ring holds what they say against the ring's own figures.
-_CELLS_PER_SLOT, _TABLE_AT, _CELLS_AT, _SLOTS_AT = 40, 56, 64, 88
+_CELLS_PER_SLOT, _TABLE_AT, _CELLS_AT, _SLOTS_AT, _WAITING_AT = 40, 56, 64, 88, 128
 # A worker's entry of the table, and where in it its sample is; what follows that is when the sample was begun.
 _ENTRY_BYTES, _SAMPLE_AT = 128, 8
 
@@ -70,6 +70,15 @@ def wait_until_idle(feed: ff.Feed, count: int) -> None:
         if sum(dead) + sleepers(feed) >= count:
             return
         os.sched_yield()
+
+
+def wait_until_waiting(feed: ff.Feed) -> None:
+    """Return when a loop over the feed, in another thread, waits for the workers."""
+    while feed._running is None:
+        os.sched_yield()
+    with memory(feed._running.ring) as mapped:
+        while not struct.unpack_from("<I", mapped, _WAITING_AT)[0]:
+            os.sched_yield()
 
 
 def samples_done(feed: ff.Feed) -> int:
@@ -129,6 +138,11 @@ def damage(feed: ff.Feed) -> None:
     set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
 
 
+def room(items: Any) -> int:
+    """How many items the thread of a prefetch may pull."""
+    return items._run.room.qsize()
+
+
 # ---- the ring's words ----
 
 
@@ -167,6 +181,25 @@ def finish(ring: Ring, slot: Slot, owner: int = 1, skip: tuple[int, ...] = ()) -
     for cell in range(slot.rows):
         state = 2 if cell in skip else 3
         set_word(ring, slot, cell, state << 60 | owner << 48 | (word(ring, slot, cell) & ((1 << 48) - 1)))
+
+
+def is_being_written(feed: ff.Feed, number: int) -> bool:
+    """Whether the first cell of a slot is in a worker's hands."""
+    ring = feed._running.ring
+    return word(ring, ring.slots[number], 0) >> 60 == 2
+
+
+def scribble_indices(feed: ff.Feed) -> None:
+    """Overwrite the index column of every open slot."""
+    for slot in feed._pending:
+        slot.index[0] = 0x7FFF_FFFF
+
+
+def set_asleep(ring: Ring, worker: int) -> None:
+    """Write that a worker sleeps, as the worker itself does."""
+    with memory(ring) as mapped:
+        entry = struct.unpack_from("<Q", mapped, _TABLE_AT)[0] + worker * _ENTRY_BYTES
+        struct.pack_into("<I", mapped, entry, 1)
 
 
 def failed_rows(ring: Ring, slot: Slot) -> list[int]:

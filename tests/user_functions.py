@@ -148,3 +148,26 @@ def noise(image: np.ndarray) -> np.ndarray:
     image = image.copy()
     image[0, 0] = random.randrange(256), np.random.randint(256), OWN.randrange(256)
     return image
+
+
+def waits_with_a_child(path: str) -> None:
+    """Write the number of a child that sleeps, and wait for it."""
+    import subprocess
+    from pathlib import Path
+
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        Path(path + ".part").write_text(str(child.pid))
+        Path(path + ".part").rename(path)
+
+
+def oom_score(item: int) -> int:
+    from pathlib import Path
+
+    return int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def content(path: str) -> str:
+    """What a file holds; of a pipe, whatever comes until it is closed."""
+    from pathlib import Path
+
+    return Path(path).read_text() if path else ""

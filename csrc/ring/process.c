@@ -17,8 +17,10 @@
 
 static void *watch(void *argument)
 {
-    struct pollfd gone = {.fd = (int)(intptr_t)argument, .events = POLLIN};
-    while (poll(&gone, 1, -1) < 0 && errno == EINTR)
+    /* The process is gone; or the pipe has no other end any more, since the process has become another program. */
+    int consumer = (int)(intptr_t)argument;
+    struct pollfd gone[2] = {{.fd = consumer, .events = POLLIN}, {.fd = consumer + 1, .events = POLLIN}};
+    while (poll(gone, 2, -1) < 0 && errno == EINTR)
         ;
     /* A worker leads its process group, its children with it. */
     if (getpgrp() == getpid())
@@ -29,6 +31,20 @@ static void *watch(void *argument)
 static void do_nothing(int number)
 {
     (void)number;
+}
+
+/* Halfway up: before the trainer, after a process that asked to go first.  Raising needs no privilege. */
+static void raise_oom_score(void)
+{
+    char now[16] = {0};
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (read(fd, now, sizeof now - 1) > 0 && atoi(now) < 500) {
+        ssize_t written = pwrite(fd, "500", 3, 0);
+        (void)written;
+    }
+    close(fd);
 }
 
 int ff_process_settle(int consumer_pidfd, unsigned number, int last_fd)
@@ -49,13 +65,7 @@ int ff_process_settle(int consumer_pidfd, unsigned number, int last_fd)
     prctl(PR_SET_NAME, name);
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        /* Halfway up: before the trainer, after a process that asked to go first.  Raising needs no privilege. */
-        ssize_t written = write(fd, "500", 3);
-        (void)written;
-        close(fd);
-    }
+    raise_oom_score();
     pthread_attr_t small;
     pthread_t thread;
     pthread_attr_init(&small);

@@ -167,26 +167,6 @@ void ff_ring_set_stop(ff_ring *ring)
     ff_flag_set(&ring->header->stop, 1);
 }
 
-int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows, const uint16_t *generations,
-                  unsigned *suspect)
-{
-    ff_cell *cells = slot_cells(ring, slot);
-    uint32_t used = cells_for(ring, rows);
-    int complete = 1;
-    for (uint32_t c = 0; c < used; c++) {
-        uint64_t word = ff_cell_look(&cells[c]);
-        unsigned state = FF_CELL_STATE(word), owner = FF_CELL_OWNER(word);
-        int owned = state == FF_WRITING || state == FF_READY;
-        if ((state != FF_OPEN && !owned) || FF_CELL_SEQUENCE(word) != sequence ||
-            FF_CELL_GENERATION(word) != generations[c] || owner > ring->workers || (owned && owner == 0)) {
-            *suspect = owner <= ring->workers ? owner : 0;
-            return -1;
-        }
-        complete &= state == FF_READY;
-    }
-    return complete;
-}
-
 uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)
 {
     ff_cell *cells = slot_cells(ring, slot);
@@ -211,10 +191,43 @@ void ff_ring_release(ff_ring *ring, uint32_t slot)
     }
 }
 
-uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
+/* Whether a cell of a batch that is open or was abandoned may have this word; where it may not, its owner in *suspect. */
+static int plausible(const ff_ring *ring, uint64_t word, uint32_t sequence, uint16_t generation, unsigned *suspect)
+{
+    unsigned state = FF_CELL_STATE(word), owner = FF_CELL_OWNER(word);
+    int owned = state == FF_WRITING || state == FF_READY;
+    if (state <= FF_READY && FF_CELL_SEQUENCE(word) == sequence && FF_CELL_GENERATION(word) == generation &&
+        owner <= ring->workers && !(owned && owner == 0))
+        return 1;
+    *suspect = owner <= ring->workers ? owner : 0;
+    return 0;
+}
+
+int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows, const uint16_t *generations,
+                  unsigned *suspect)
+{
+    ff_cell *cells = slot_cells(ring, slot);
+    uint32_t used = cells_for(ring, rows);
+    int complete = 1;
+    for (uint32_t c = 0; c < used; c++) {
+        uint64_t word = ff_cell_look(&cells[c]);
+        unsigned state = FF_CELL_STATE(word);
+        if (!plausible(ring, word, sequence, generations[c], suspect))
+            return -1;
+        if (state == FF_FREE) {
+            *suspect = 0;
+            return -1;
+        }
+        complete &= state == FF_READY;
+    }
+    return complete;
+}
+
+int64_t ff_ring_withdraw(ff_ring *ring, uint32_t slot, uint32_t sequence, const uint16_t *generations, unsigned *suspect)
 {
     ff_cell *cells = slot_cells(ring, slot);
     uint32_t writing = 0;
+    int damaged = 0;
     for (uint32_t c = 0; c < ring->cells_per_slot; c++) {
         uint64_t word = ff_cell_look(&cells[c]);
         /* A failed exchange means that a worker claimed the cell in between: it is counted, and waited for. */
@@ -222,9 +235,10 @@ uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot)
                !ff_cell_change(&cells[c], &word,
                                FF_CELL(FF_FREE, 0, FF_CELL_GENERATION(word), FF_CELL_SEQUENCE(word))))
             ;
+        damaged |= !plausible(ring, word, sequence, generations[c], suspect);
         writing += FF_CELL_STATE(word) == FF_WRITING;
     }
-    return writing;
+    return damaged ? -1 : (int64_t)writing;
 }
 
 uint32_t ff_ring_reopen(ff_ring *ring, unsigned owner, uint16_t *generations, const uint8_t *abandoned,
@@ -330,6 +344,7 @@ int ff_ring_claim(ff_ring *ring, unsigned owner, ff_claim *claim)
         uint32_t rows = ff_ring_descriptor(ring, claim->slot)->rows;
         if (rows > ring->rows)
             rows = ring->rows;
+        claim->rows = rows;
         claim->first_row = claim->cell * ring->rows_per_cell;
         claim->end_row = claim->first_row + ring->rows_per_cell;
         if (claim->end_row > rows)
@@ -347,8 +362,7 @@ int ff_ring_publish(ff_ring *ring, const ff_claim *claim)
     if (!ff_cell_change(&cells[claim->cell], &mine, ready))
         return -1;
     FF_KILL_POINT(&ring->header->kill_hits, "publish");
-    uint32_t rows = ff_ring_descriptor(ring, claim->slot)->rows;
-    for (uint32_t c = 0; c < cells_for(ring, rows) && c < ring->cells_per_slot; c++) {
+    for (uint32_t c = 0; c < cells_for(ring, claim->rows) && c < ring->cells_per_slot; c++) {
         uint64_t word = ff_cell_look(&cells[c]);
         unsigned state = FF_CELL_STATE(word);
         /* Only for these will somebody else look again: a word that cannot be there is for the consumer to see. */

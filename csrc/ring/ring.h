@@ -142,8 +142,9 @@ uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *fai
 /* Any -> FREE. */
 void ff_ring_release(ff_ring *ring, uint32_t slot);
 
-/* OPEN -> FREE for an abandoned slot; returns how many cells are still WRITING. */
-uint32_t ff_ring_withdraw(ff_ring *ring, uint32_t slot);
+/* OPEN -> FREE for an abandoned slot; returns how many cells are still WRITING, or -1: a word that cannot be there, as in
+ * ff_ring_check, behind which somebody may be writing. */
+int64_t ff_ring_withdraw(ff_ring *ring, uint32_t slot, uint32_t sequence, const uint16_t *generations, unsigned *suspect);
 
 /* After owner has been reaped: its WRITING cells go back to OPEN under the next generation, for the same addressee (or
  * to FREE where abandoned[slot] is set).  Returns how many there were. */
@@ -176,6 +177,7 @@ uint64_t ff_ring_kill_hits(const ff_ring *ring);
 
 typedef struct ff_claim {
     uint32_t slot, cell, first_row, end_row;
+    uint32_t rows; /* of the slot: the descriptor may be another batch's as soon as the cell is READY */
     uint64_t word; /* as written by the claim */
 } ff_claim;
 

@@ -5,9 +5,10 @@ Note: how workers end
 1. ``stop`` sets the ring's stop flag and posts a token for every worker.  A worker looks at the flag before each claim
    and after each token, so an idle one leaves at once and a busy one after its cell.
 2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.
-3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.
+3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.  One
+   that hangs in the kernel outlives its SIGKILL: it is waited for together with everything else, and given up at last.
 4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
-   ends the process.
+   ends the process.  When the consumer becomes another program by exec, the thread sees a pipe close.
 5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
    wake-up.  It is reaped first; only then are its cells opened again (the recovery does that) and a successor started.
 6. Interrupts are the consumer's business: workers are started with SIGINT blocked and do nothing about it.
@@ -26,10 +27,13 @@ import select
 import signal
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from fastfeed.engine.boot import (
     CONSUMER_FD,
+    LIFE_FD,
     READY_FD,
     RING_FD,
     SPEC_FD,
@@ -39,13 +43,20 @@ from fastfeed.engine.boot import (
     interpreter_options,
 )
 from fastfeed.engine.death import Death
+from fastfeed.engine.fork import tell
 from fastfeed.engine.memory import refused, sealed, write_all
 from fastfeed.engine.ring import Ring
-from fastfeed.errors import ConfigError, WorkerDied
+from fastfeed.errors import WorkerDied
 from fastfeed.machine import available_cpus
+from fastfeed.options import wrong
 
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
+_MAIN = " import main; main()"
+_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {}" + _MAIN
 _GRACE_S = 2.0
+# What a killed worker has to end in: nothing but a call that hangs in the kernel takes that long.
+DYING_S = 5.0
+# Too many descriptors, in this process or in all; too many processes; no memory for one.
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
 _ABOVE = 16
 _ONE_THREAD = (
@@ -79,8 +90,7 @@ class Crew:
     def __init__(
         self, ring: Ring, kind: WorkerKind, spec: bytes | bytearray, table_fd: int | None, workers: int
     ) -> None:
-        if not sys.executable:
-            raise ConfigError("sys.executable is empty, so no worker can be started: use num_workers=0")
+        _refuse_other_programs(workers)
         self._ring = ring
         self._workers, self._spec, self._table_fd = workers, spec, table_fd
         root = str(Path(__file__).resolve().parents[2])
@@ -96,6 +106,9 @@ class Crew:
         self._fds: dict[int, int] = {}
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
+        self._started_at: dict[int, float] = {}
+        self._dying: dict[int, tuple[str, float]] = {}  # killed and not reaped yet: why, and when
+        self._life_fd = -1
         self._restart_at: dict[int, float] = {}
         # Reaped, and their cells not yet given to others: kept until that is done, whatever interrupts the consumer.
         self.unburied: dict[int, Death] = {}
@@ -104,6 +117,7 @@ class Crew:
         self._samples_at_death = 0
         # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
         self._poll = select.epoll()
+        tell(self)
         # Workers share the processors, so their libraries get one thread each, unless the user has said how many.
         self._environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
         # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
@@ -117,6 +131,9 @@ class Crew:
                 self._wake_fds.append(_moved(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)))
             self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
+            # It closes when this process ends or becomes another program.
+            read_end, self._life_fd = os.pipe()
+            self._adopt(LIFE_FD, read_end)
             self._adopt(SPEC_FD, self._sealed_spec())
             self._spec = b""
             self._adopt(TABLE_FD, os.dup(self._ring.fd if self._table_fd is None else self._table_fd))
@@ -167,10 +184,13 @@ class Crew:
         spawned: list[int] = []
         pidfd = -1
         try:
-            # Not an assignment: an interrupt that came meanwhile is raised before that, and the process would be lost.
-            spawned.extend(map(spawn, [self._environment]))
-            pidfd = os.pidfd_open(spawned[0])
+            with limits_named(self._workers):
+                # Not an assignment: an interrupt that came meanwhile is raised before that, and the process would be
+                # lost.
+                spawned.extend(map(spawn, [self._environment]))
+                pidfd = os.pidfd_open(spawned[0])
             self._poll.register(pidfd, select.EPOLLIN)
+            self._started_at[worker] = time.monotonic()
             self._pids[worker], self._pidfds[worker] = spawned[0], pidfd
         except BaseException:
             for pid in spawned:
@@ -220,37 +240,65 @@ class Crew:
                 self._reap(next(worker for worker, pidfd in self._pidfds.items() if pidfd == fd))
         return bool(events)
 
-    def _reap(self, worker: int, cause: str | None = None) -> None:
+    def _reap(self, worker: int) -> None:
         pid, pidfd = self._pids[worker], self._pidfds[worker]
+        cause = self._dying[worker][0] if worker in self._dying else None
         signal_number = exit_code = None
         try:
             # Its group is ended before it is reaped: until then nobody else can have its number.
             os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+            _end_group(pid)
             result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         except ChildProcessError:  # somebody else waited for it, or SIGCHLD is ignored
             result = None
+            if not os.path.exists(f"/proc/{pid}"):  # else the number is somebody else's by now
+                _end_group(pid)
         if result is not None and result.si_code == os.CLD_EXITED:
             exit_code = result.si_status
         elif result is not None:
             signal_number = result.si_status
         self.unburied[worker] = Death(worker, pid, signal_number, exit_code, cause)
+        self._forget(worker)
+
+    def _forget(self, worker: int) -> None:
+        pidfd = self._pidfds[worker]
         del self._pids[worker], self._pidfds[worker]
+        self._dying.pop(worker, None)
         try:
             self._poll.unregister(pidfd)
         finally:
             os.close(pidfd)
 
     def kill(self, worker: int, cause: str) -> None:
-        """Kill a worker and reap it: from here on it cannot write any more."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
-        self._reap(worker, cause)
+        """Kill a worker.  It may still write until `wait` has reaped it, which is at once unless it hangs."""
+        if worker not in self._dying:
+            self._dying[worker] = cause, time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfds[worker], signal.SIGKILL)
+
+    def dying(self) -> Iterator[tuple[int, int, str, float]]:
+        """(worker, pid, why it was killed, seconds since then) of those that are not reaped yet."""
+        now = time.monotonic()
+        for worker, (cause, since) in self._dying.items():
+            yield worker, self._pids[worker], cause, now - since
+
+    def await_dying(self) -> bool:
+        """Wait for those that have been killed; whether all of them are reaped."""
+        deadline = time.monotonic() + DYING_S
+        while self._dying and (left := deadline - time.monotonic()) > 0:
+            self.wait(left)
+        return not self._dying
 
     def alive(self) -> list[int]:
-        """The workers that run, as far as is known."""
-        return list(self._pids)
+        """The workers that run, as far as is known, and have not been killed."""
+        return [worker for worker in self._pids if worker not in self._dying]
+
+    def loading(self) -> Iterator[tuple[int, int, float]]:
+        """(worker, pid, seconds since its start) of those that have not reached their loop."""
+        now = time.monotonic()
+        for worker in self.alive():
+            if not self._ring.is_attached(worker):
+                yield worker, self._pids[worker], now - self._started_at[worker]
 
     def replace(self, death: Death, sample: str | None) -> None:
         """Arrange for a successor, at once or, where deaths follow each other without progress, later and later.
@@ -296,15 +344,16 @@ class Crew:
             self._start(worker)
             del self._restart_at[worker]
 
-    def stop(self, grace: float = _GRACE_S) -> None:
+    def stop(self, grace: float | None = None) -> None:
         """End and reap every worker and close all descriptors; see the note at the top.
 
         May be called again, after an interrupt too: one ends the grace.
         """
+        grace = _GRACE_S if grace is None else grace
         self._restart_at.clear()
         self.unstarted.clear()
         try:
-            if self._pids and grace > 0:
+            if self._pids and grace > 0 and not self._ring.closed:
                 self._ring.set_stop()
                 for fd in self._wake_fds:
                     os.eventfd_write(fd, len(self._pids))
@@ -314,12 +363,84 @@ class Crew:
         finally:
             for worker in list(self._pids):
                 self.kill(worker, "did not stop in time")
-            self._poll.close()
-            # Forgotten before it is closed: its number may be somebody else's by the second call.
-            while self._fds:
-                os.close(self._fds.popitem()[1])
-            while self._wake_fds:
-                os.close(self._wake_fds.pop())
+            undead = [] if self.await_dying() else list(self.dying())
+            for worker, *_ in undead:
+                self._forget(worker)
+            self._close()
+        for worker, pid, _, spent in undead:
+            what = f"worker {worker} (pid {pid}) was killed {spent:.0f} s ago and {_HANGS}; it is left behind"
+            warnings.warn(what, RuntimeWarning, stacklevel=2)
+
+    def _close(self) -> None:
+        self._poll.close()
+        # Forgotten before it is closed: its number may be somebody else's by the second call.
+        while self._fds:
+            os.close(self._fds.popitem()[1])
+        while self._wake_fds:
+            os.close(self._wake_fds.pop())
+        if self._life_fd >= 0:
+            fd, self._life_fd = self._life_fd, -1
+            os.close(fd)
+
+    def interrupt(self) -> None:
+        """Wake the thread that is in `wait`, from another one or a signal's handler."""
+        ready = self._fds.get(READY_FD)
+        if ready is not None:
+            os.eventfd_write(ready, 1)
+
+    def forked(self) -> None:
+        """In a forked child: the workers are the parent's."""
+        self._pids.clear()
+        self._dying.clear()
+        while self._pidfds:
+            os.close(self._pidfds.popitem()[1])
+        self._close()
+
+
+# What is said of a worker that SIGKILL does not end.
+_HANGS = "has not ended: it hangs in the kernel, in a read from a network mount that does not answer, perhaps"
+
+
+def undying(worker: int, pid: int, cause: str, spent: float, sample: str | None) -> WorkerDied:
+    """The error for a worker that was killed and does not end."""
+    doing = f" while it worked on {sample}" if sample else ""
+    return WorkerDied(
+        f"worker {worker} (pid {pid}) {cause}{doing}; it was killed {spent:.0f} s ago and {_HANGS}. "
+        f"Until it ends, nobody else can be given what it has in hand",
+        pid=pid,
+        signal=signal.SIGKILL,
+        sample=sample,
+    )
+
+
+@contextlib.contextmanager
+def limits_named(workers: int) -> Iterator[None]:
+    """Say what to do where the system gives no more descriptors or processes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _LIMITS:
+            raise
+        remedy = "pass a smaller number, or raise the limits of open files and processes (ulimit -n and ulimit -u)"
+        raise wrong("num_workers", workers, f"{remedy}: {error.strerror}") from error
+
+
+def _refuse_other_programs(workers: int) -> None:
+    """Raise where what would be started is no Python interpreter but the user's program, over and over."""
+    why = None
+    if getattr(sys, "frozen", False) or hasattr(sys.modules.get("__main__"), "__compiled__"):
+        why = f"this program is frozen, and {sys.executable} would start it again in place of a worker"
+    elif any(argument.endswith(_MAIN) for argument in getattr(sys, "argv", ())):
+        why = f"this program was started in place of a worker, since {sys.executable} is no Python interpreter"
+    elif not sys.executable:
+        why = "sys.executable is empty, so no worker can be started"
+    if why is not None:
+        raise wrong("num_workers", workers, f"pass 0: {why}")
+
+
+def _end_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _moved(fd: int) -> int:

@@ -7,36 +7,46 @@
     the user's loop <--batch-- job <--lease-- next complete slot (the oldest, or any)
 
 The job knows what a unit is (a batch of a schedule, a chunk of a map, an item of a stream) and what the user gets for
-it; the feed knows order and waiting; the recovery knows what follows from a worker's death.  Everything happens inside
+it; the feed knows order and waiting; the recovery knows what follows from a worker's death; the turns know which loop
+may go on.  Everything happens inside
 ``next()``: opening, waiting, reaping, restarting, delivering.  There is no thread, so there is nothing to shut down but
 the crew, and an exception, an interrupt or a ``break`` leaves consistent books behind.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from threading import get_ident
+from types import GeneratorType
+from typing import Any, Self, cast
 
-from fastfeed.engine.crew import Crew
+from fastfeed.engine.crew import Crew, limits_named
+from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
 from fastfeed.engine.recovery import Recovery
-from fastfeed.engine.ring import Damaged, Ring, Slot, ring_of
+from fastfeed.engine.ring import Damaged, Ring, Slot, Totals, ring_of
 from fastfeed.engine.stats import Stats
+from fastfeed.engine.turn import Turn, Turns
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
 from fastfeed.options import EngineOptions, whole
 
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
+# How often somebody looks for deaths and for workers that take too long, where the loop never waits.
+_LOOK_NS = 50_000_000
 # A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
 _SLOW_SOURCE_NS = 10_000_000
+# A feed that is dropped or outlives the program waits this long for a thread that is inside next().
+_PATIENCE_S = 2.0
 
 
 @dataclass(slots=True)
@@ -46,6 +56,7 @@ class _Running:
     ring: Ring
     crew: Crew
     recovery: Recovery
+    looked_ns: int = 0  # when somebody last looked for deaths
 
 
 @dataclass(slots=True)
@@ -55,6 +66,7 @@ class _Clock:
     wait_ns: int = 0
     pull_ns: int = 0
     consumer_ns: int = 0
+    resumed_ns: int = 0  # when next() was called last
 
 
 class _Units:
@@ -70,9 +82,11 @@ class _Units:
         How long the last unit took to come.
     """
 
-    def __init__(self, units: Iterator[Any], clock: _Clock) -> None:
+    def __init__(self, units: Iterator[Any], clock: _Clock, turns: Turns, turn: Turn) -> None:
         self._units = units
         self._clock = clock
+        self._turns = turns
+        self._turn = turn
         self.over = False
         self.failure: Exception | None = None
         self.took_ns = 0
@@ -85,24 +99,22 @@ class _Units:
         return first is not None
 
     def pull(self) -> Any:
-        """The next unit, or None."""
+        """The next unit, or None.  Whoever ends the turn meanwhile does not wait for the user's source."""
+        turn = self._turn
+        thread, turn.thread = turn.thread, 0
         asked = time.perf_counter_ns()
-        unit = next(self._units, None)
+        try:
+            unit = None if turn.over else next(self._units, None)
+        finally:
+            turn.thread = thread
         self.took_ns = took_ns = time.perf_counter_ns() - asked
         self._clock.pull_ns += took_ns
+        if turn.over:
+            raise self._turns.ended()
         return unit
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.pull, None)
-
-    def raise_failure(self) -> None:
-        """Raise the failure, if there is one; once."""
-        failure, self.failure = self.failure, None
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure  # its traceback keeps this frame: no circle
 
 
 class Feed:
@@ -120,14 +132,13 @@ class Feed:
         self._running: _Running | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._pid = os.getpid()
-        self._closed = False
-        self._turn = 0
+        self._turns = Turns()
         self._pending: deque[Slot] = deque()
-        self._batches: deque[Any] = deque()
         self._delivered = 0
         self._clock = _Clock()
         self._brisk = False  # the last unit took next to no time
-        self._totals = (0, 0, 0, 0, 0)  # of the workers, once they are gone
+        self._totals: Totals = lambda: (0, 0, 0, 0, 0)
+        tell(self)
 
     # ---- epochs ----
 
@@ -168,98 +179,121 @@ class Feed:
         self._job.load(state)
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
-        self._check_open()
-        self._turn += 1
-        units = _Units(self._job.units(epochs, self._workers), self._clock)
-        return self._timed(self._run(units) if self._workers else self._run_here(units), self._turn)
+        turn = self._turns.begin()
+        units = _Units(self._job.units(epochs, self._workers), self._clock, self._turns, turn)
+        iterator = self._timed(turn, self._run(turn, units) if self._workers else self._run_here(turn, units))
+        turn.belongs_to(cast("GeneratorType[Any, None, None]", iterator))
+        return iterator
 
-    def _timed(self, run: Iterator[None], turn: int) -> Iterator[Any]:
+    def _timed(self, turn: Turn, run: Iterator[None]) -> Generator[Any, None, None]:
         """Hand batches over, and see who waits for whom."""
-        self._check_turn(turn)
-        resumed = time.perf_counter_ns()
-        batches = self._batches
+        clock, batches = self._clock, turn.batches
+        clock.resumed_ns = time.perf_counter_ns()
         try:
+            turn.thread = get_ident()
+            self._turns.take(turn)
             for _ in run:
+                turn.thread = 0
                 handed = time.perf_counter_ns()
-                self._clock.wait_ns += handed - resumed
+                clock.wait_ns += handed - clock.resumed_ns
                 self._delivered += len(batches)
+                if turn.over:
+                    raise self._turns.ended()
                 while batches:
                     # Not through a local: the generator's frame must not keep the batch alive.
                     yield batches.popleft()
-                    if turn != self._turn or self._closed:
-                        self._check_turn(turn)
-                before, resumed = resumed, time.perf_counter_ns()
-                self._clock.consumer_ns += resumed - handed
-                self._brisk = resumed - before < _BRISK_NS
-                if os.getpid() != self._pid:
-                    self._check_open()
+                    if turn.over:
+                        raise self._turns.ended()
+                turn.thread = get_ident()
+                before, clock.resumed_ns = clock.resumed_ns, time.perf_counter_ns()
+                clock.consumer_ns += clock.resumed_ns - handed
+                self._brisk = clock.resumed_ns - before < _BRISK_NS
+                if turn.over:
+                    raise self._turns.ended()
         except Exception as error:
-            if self._closed and not isinstance(error, FeedClosed):  # closed by a signal's handler, or another thread
-                raise FeedClosed("this feed was closed while its next batch was waited for") from error
+            if turn.over and not isinstance(error, FeedClosed):  # what was half done when the turn was ended
+                raise self._turns.ended() from error
             raise
         finally:
-            if turn == self._turn and os.getpid() == self._pid:
+            self._leave(turn)
+
+    def _leave(self, turn: Turn) -> None:
+        turn.thread = get_ident()  # another one, perhaps: whichever drops the iterator
+        try:
+            turn.batches.clear()
+            if not turn.over:
                 self._abandon()
+        finally:
+            turn.leave()
+            if turn.closes:
+                self.close()
 
     # ---- without workers ----
 
-    def _run_here(self, units: _Units) -> Iterator[None]:
+    def _run_here(self, turn: Turn, units: _Units) -> Iterator[None]:
         self._abandon()
         for batches, failure in self._job.run_here(iter(units)):
-            self._batches.extend(batches)
+            turn.batches.extend(batches)
             batches.clear()  # the generator's frame must not keep them alive
-            if self._batches:
+            turn.failure = failure
+            del failure
+            if turn.batches:
                 yield
-            if failure is not None:
-                try:
-                    raise failure
-                finally:
-                    del failure  # its traceback keeps this frame: no circle
+            turn.raise_failure()
 
     # ---- with workers ----
 
-    def _run(self, units: _Units) -> Iterator[None]:
-        """Whenever something is in `self._batches`, yield."""
+    def _run(self, turn: Turn, units: _Units) -> Iterator[None]:
+        """Whenever something is in the turn's batches, yield."""
         self._abandon()
         if not units.any():
             return  # no worker is started for nothing
         running = self._started()
         ring = running.ring
-        while True:
-            ring.sweep()
+        while not turn.over:
+            if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
+                self._look(running)
+            self._sweep(running)
             self._open(running, units)
             if units.over and not self._pending:
-                units.raise_failure()
+                turn.failure, units.failure = units.failure, None
+                turn.raise_failure()
                 return
-            done = self._first_complete(running) or self._wait(running)
-            failure = None
+            done = self._first_complete(running) or self._wait(turn, running)
             while done is not None:
-                failure = self._deliver(running, done)
+                turn.failure = self._deliver(turn, running, done)
                 # What holds no slot is handed over together: small units spend less on going round.
-                more = self._pending and failure is None and not ring.holds
+                more = self._pending and turn.failure is None and not ring.holds
                 done = self._first_complete(running) if more else None
-            if self._batches:
+            if turn.batches:
                 yield
-            if failure is not None:
-                try:
-                    raise failure
-                finally:
-                    del failure  # its traceback keeps this frame: no circle
+            turn.raise_failure()
+        raise self._turns.ended()
 
     def _started(self) -> _Running:
         if self._running is None:
-            job = self._job
-            ring = ring_of(job.shape(self._workers), self._engine.prefetch, self._workers, job.remedies.less_memory)
+            self._running = self._start()
+        return self._running
+
+    def _start(self) -> _Running:
+        job, engine, workers = self._job, self._engine, self._workers
+        crew = None
+        with limits_named(workers):
+            ring = ring_of(job.shape(workers), engine.prefetch, workers, job.remedies.less_memory)
             try:
-                crew = Crew(ring, job.kind, job.spec(), job.table_fd(), self._workers)
-                self._stop = weakref.finalize(self, _shut_down, crew, ring, self._pid)
-                running = _Running(ring, crew, Recovery(job, ring, crew, self._pending, self._engine.timeout))
+                crew = Crew(ring, job.kind, job.spec(), job.table_fd(), workers)
+                shut_down = functools.partial(_shut_down, crew, ring, self._pid)
+                self._stop = weakref.finalize(self, self._turns.close, shut_down, _PATIENCE_S)
+                recovery = Recovery(job, ring, crew, self._pending, engine.timeout, engine.ordered)
                 crew.start()
-                self._running = running
+                self._turns.wake = crew.interrupt
             except BaseException:
+                if crew is not None:
+                    crew.stop(grace=0)
                 ring.close()
                 raise
-        return self._running
+        self._totals = ring.totals
+        return _Running(ring, crew, recovery)
 
     def _open(self, running: _Running, units: _Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
@@ -283,6 +317,20 @@ class Feed:
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
 
+    def _sweep(self, running: _Running) -> bool:
+        """Bring slots back; whether any is free."""
+        try:
+            return running.ring.sweep()
+        except Damaged as damage:
+            running.recovery.quarantine(None, damage)
+            return running.ring.sweep()
+
+    def _look(self, running: _Running) -> None:
+        """See to dead and hung workers without waiting: a slow loop finds something complete each time."""
+        running.looked_ns = self._clock.resumed_ns
+        running.crew.wait(0.0)
+        running.recovery.recover()
+
     def _first_complete(self, running: _Running) -> Slot | None:
         """The slot that may be delivered next, if it is complete: the oldest, or any where the order is free."""
         ring = running.ring
@@ -297,7 +345,7 @@ class Feed:
                 return None
         return None
 
-    def _wait(self, running: _Running) -> Slot | None:
+    def _wait(self, turn: Turn, running: _Running) -> Slot | None:
         """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
         ring, crew, recovery = running.ring, running.crew, running.recovery
         if self._pending and self._engine.ordered and not ring.payloads:
@@ -309,7 +357,7 @@ class Feed:
         try:
             # Looked at once more: what came before the wish for a signal gave none.
             done = self._first_complete(running)
-            if done is not None or (not self._pending and ring.sweep()):
+            if done is not None or (not self._pending and self._sweep(running)):
                 return done
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
@@ -318,6 +366,8 @@ class Feed:
                 crew.wake()  # whoever was to do the work may be stopped: the others look, too
         finally:
             ring.want_no_signal()
+        if turn.over:
+            return None
         recovery.recover()
         return self._first_complete(running)
 
@@ -333,9 +383,9 @@ class Feed:
     def _prepare(self, ring: Ring, slot: Slot) -> None:
         """Have the job make ready what it can: before the sleep, while the caches are warm, it takes a tenth of it."""
         if slot.prepared is None:
-            slot.prepared = self._job.prepare(ring.lease(slot), ring.indices(slot))
+            slot.prepared = self._job.prepare(ring.lease(slot), slot.indices)
 
-    def _deliver(self, running: _Running, slot: Slot) -> Exception | None:
+    def _deliver(self, turn: Turn, running: _Running, slot: Slot) -> Exception | None:
         """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""
         ring, recovery = running.ring, running.recovery
         if slot is self._pending[0]:
@@ -347,7 +397,7 @@ class Feed:
         unit = slot.unit
         set_aside = recovery.set_aside(slot) if recovery.blames else _NOTHING
         batches, failure = self._job.deliver(unit, ring.collect(slot), set_aside)
-        self._batches.extend(batches)
+        turn.batches.extend(batches)
         if running.crew.unstarted:
             running.crew.start_more()
         return failure
@@ -359,28 +409,11 @@ class Feed:
             self._running.ring.abandon()
             self._running.recovery.forget()
         self._pending.clear()
-        self._batches.clear()
 
     # ---- frameworks ----
 
     def to_torch(self, device: object = None, pin_memory: bool = False) -> Any:
-        """Return this feed as one of PyTorch tensors, a `fastfeed.torch.TorchFeed`.
-
-        Parameters
-        ----------
-        device : str, int, torch.device or None
-            Where the tensors are to be.  None: in the feed's shared memory, without a copy.  A CUDA device: copied
-            there one batch ahead, straight from shared memory.
-        pin_memory : bool
-            Without a device: page-lock the shared memory, for copies of your own that do not wait.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such device.
-        ImportError
-            If PyTorch is not installed.
-        """
+        """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
         import fastfeed
 
         return fastfeed.torch.TorchFeed(self, device, pin_memory)
@@ -404,7 +437,7 @@ class Feed:
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
-        _, size, read_ns, work_ns, idle_ns = self._totals if self._running is None else self._running.ring.totals()
+        _, size, read_ns, work_ns, idle_ns = self._totals()
         ledger = self._job.ledger
         return Stats(
             batches=self._delivered,
@@ -423,31 +456,34 @@ class Feed:
             remedies=self._job.remedies,
         )
 
-    def _check_turn(self, turn: int) -> None:
-        self._check_open()
-        if turn != self._turn:
-            raise FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise FeedClosed("this feed is closed: make a new one")
-        if os.getpid() != self._pid:
-            raise FeedClosed(
-                f"this feed belongs to process {self._pid}, which forked: make a feed in the process that iterates it"
-            )
-
     def close(self) -> None:
-        """End the workers and give the ring back.  Batches that you keep stay valid.  May be called again."""
-        self._closed = True
+        """End the workers and give the ring back.  Batches that you keep stay valid.  May be called again.
+
+        Any thread may call it: a loop that waits in another one gets `FeedClosed`, and this returns when that has left
+        ``next()``, which takes as long as the item in hand with num_workers=0.
+        """
+        self._turns.close(self._end)
+
+    def _end(self) -> None:
+        """End the workers; nobody is inside ``next()``."""
         self._pending.clear()
-        self._batches.clear()
-        if self._running is not None and self._stop is not None:
-            ring = self._running.ring
-            if not ring.closed:
-                self._totals = ring.totals()
-            _shut_down(self._running.crew, ring, self._pid)
-            self._stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
+        running, stop = self._running, self._stop
+        if running is not None and stop is not None:
+            self._keep_totals()
+            _shut_down(running.crew, running.ring, self._pid)
+            stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
         self._running = None
+
+    def _keep_totals(self) -> None:
+        totals = self._totals()
+        self._totals = lambda: totals
+
+    def forked(self) -> None:
+        """In a forked child: the feed is the parent's."""
+        self._turns.forked(self._pid)
+        self._keep_totals()
+        self._running = None
+        self._pending.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -458,7 +494,5 @@ class Feed:
 
 def _shut_down(crew: Crew, ring: Ring, pid: int) -> None:
     if os.getpid() == pid:  # a forked child must not end its parent's workers
-        try:
-            crew.stop()
-        finally:
-            ring.close()
+        crew.stop()
+        ring.close()  # not where an interrupt came: the crew that is left needs it

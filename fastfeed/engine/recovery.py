@@ -5,26 +5,31 @@
     damaged words: all of ---+
     them killed, unblamed
 
+A worker that was killed and does not end keeps its cells.  The others go on; when nothing else is left it is an error.
+
 A sample on which a second worker dies is set aside: the job sees to it that no third one begins with it, and is given
 the death when the rest of the batch is there.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Collection, Iterator
 
-from fastfeed.engine.crew import Crew
+from fastfeed.engine.crew import DYING_S, Crew, undying
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Job, Order
 from fastfeed.engine.ring import Damaged, Ring, Slot
-from fastfeed.errors import WorkerError
+from fastfeed.errors import WorkerDied, WorkerError
 
 # Deaths on one sample that set it aside.  The first may be an accident: the sample was what a worker happened to have
 # in hand when something else ended it.
 _DEATHS = 2
 # Damages of the ring's words that are mended before giving up.
 _DAMAGES = 3
+# What a worker may take to load the function beyond the time that it may spend on one sample.
+_LOAD_S = 10.0
 
 
 class Recovery:
@@ -38,6 +43,8 @@ class Recovery:
         The open slots, as the feed has them; read whenever a worker has died.
     timeout : float or None
         Seconds that a worker may spend on one sample.
+    ordered : bool
+        Whether the first open slot is the only one that may be delivered next.
 
     Attributes
     ----------
@@ -45,12 +52,15 @@ class Recovery:
         By sequence and row, the deaths of the workers that had it in hand; empty but for a while after a death.
     """
 
-    def __init__(self, job: Job, ring: Ring, crew: Crew, pending: Collection[Slot], timeout: float | None) -> None:
+    def __init__(
+        self, job: Job, ring: Ring, crew: Crew, pending: Collection[Slot], timeout: float | None, ordered: bool = True
+    ) -> None:
         self._job = job
         self._ring = ring
         self._crew = crew
         self._pending = pending
         self._timeout = timeout
+        self._ordered = ordered
         self.blames: dict[int, dict[int, list[Death]]] = {}
         self._damages = 0
 
@@ -64,10 +74,12 @@ class Recovery:
         self.blames.clear()
 
     def until_deadline(self) -> float | None:
-        """Seconds until the first worker will have spent too long on its sample, or None where no time is set."""
-        if self._timeout is None:
-            return None
-        return max(0.0, self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
+        """Seconds until the first worker will have spent too long on what it does, or None where no time is set."""
+        left = [DYING_S - spent for *_, spent in self._crew.dying()]
+        if self._timeout is not None:
+            left.append(self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
+            left += [self._timeout + _LOAD_S - spent for *_, spent in self._crew.loading()]
+        return max(0.0, min(left)) if left else None
 
     def recover(self) -> None:
         """End the workers that take too long, bury the dead, and start the successors that are due.
@@ -75,15 +87,34 @@ class Recovery:
         Raises
         ------
         WorkerDied
-            If workers die one after another and nothing is done in between.
+            If workers die one after another and nothing is done in between; if one does not begin, or does not end.
         """
         if self._timeout is not None:
-            for worker, spent in list(self._in_hand()):
-                if spent > self._timeout:
-                    self._crew.kill(worker, f"took longer than timeout={self._timeout:g} s")
+            self._end_the_late(self._timeout)
         if self._crew.unburied:
             self.bury()
         self._crew.restart_due()
+        for worker, pid, cause, spent in self._crew.dying():
+            if spent > DYING_S and self._waits_for(worker):
+                raise undying(worker, pid, cause, spent, self._sample_of(worker))
+
+    def _end_the_late(self, timeout: float) -> None:
+        for worker, spent in list(self._in_hand()):
+            if spent > timeout:
+                self._crew.kill(worker, f"took longer than timeout={timeout:g} s")
+        for worker, pid, spent in list(self._crew.loading()):
+            if spent > timeout + _LOAD_S:
+                cause = f"took longer than timeout={timeout:g} s, and {_LOAD_S:g} s more, to load what it was sent"
+                self._crew.kill(worker, cause)
+                remedy = "pass a larger timeout, or let the function import and load less"
+                raise WorkerDied(f"worker {worker} (pid {pid}) {cause}: {remedy}", pid=pid, signal=None, sample=None)
+
+    def _waits_for(self, worker: int) -> bool:
+        """Whether nothing can be delivered before a worker has ended."""
+        if not self._pending or not self._crew.alive():
+            return True
+        first = itertools.islice(self._pending, 1 if self._ordered else None)
+        return all(self._ring.writes(worker, slot) for slot in first)
 
     def _in_hand(self) -> Iterator[tuple[int, float]]:
         """(worker, seconds it has spent on its sample) for those that have one."""
@@ -111,19 +142,33 @@ class Recovery:
 
     def _blame(self, death: Death) -> str | None:
         """Count a death against the sample in hand, and set that aside where it is one too many; its name, if any."""
-        sample = self._ring.in_hand(death.worker)
-        if sample is None:
+        found = self._slot_of(death.worker)
+        if found is None:
             return None
-        sequence, row, _ = sample
-        slot = next((slot for slot in self._pending if slot.sequence == sequence), None)
-        if slot is None:
-            return None
-        deaths = self.blames.setdefault(sequence, {}).setdefault(row, [])
+        slot, row = found
+        deaths = self.blames.setdefault(slot.sequence, {}).setdefault(row, [])
         deaths.append(death)
         if len(deaths) >= _DEATHS:
             for forbidden in self._job.forbidden(row, slot.rows):
                 self._ring.forbid(slot, forbidden)
-        return self._job.name(slot.unit, slot.index, min(row, slot.rows - 1))
+        return self._sample_of(death.worker)
+
+    def _slot_of(self, worker: int) -> tuple[Slot, int] | None:
+        """The open slot that a worker has in hand, and the row."""
+        sample = self._ring.in_hand(worker)
+        if sample is None:
+            return None
+        sequence, row, _ = sample
+        slot = next((slot for slot in self._pending if slot.sequence == sequence), None)
+        return None if slot is None else (slot, row)
+
+    def _sample_of(self, worker: int) -> str | None:
+        """What messages call the sample that a worker has in hand."""
+        found = self._slot_of(worker)
+        if found is None:
+            return None
+        slot, row = found
+        return self._job.name(slot.unit, memoryview(slot.indices).cast("q"), min(row, slot.rows - 1))
 
     def _write(self, slot: Slot) -> Order:
         """Write afresh what an open slot holds for the workers."""
@@ -138,8 +183,10 @@ class Recovery:
         rows = self.blames.get(slot.sequence)
         return None if rows is None else [row for row, deaths in rows.items() if len(deaths) >= _DEATHS]
 
-    def quarantine(self, slot: Slot, damage: Damaged) -> None:
+    def quarantine(self, slot: Slot | None, damage: Damaged) -> None:
         """A word that cannot be there: nobody's word counts now, so every worker ends and the slot is opened afresh.
+
+        Where it is None, the word was an abandoned slot's: these are free then.
 
         Raises
         ------
@@ -154,7 +201,12 @@ class Recovery:
             )
         for worker in self._crew.alive():
             self._crew.kill(worker, "was ended because the ring's words were damaged")
+        if not self._crew.await_dying():
+            raise undying(*next(self._crew.dying()), None)
         self.bury(guilty=False)
-        epoch, _, worker, _ = self._write(slot)
-        self._ring.open_again(slot, epoch, worker)
+        if slot is None:
+            self._ring.free_abandoned()
+        else:
+            epoch, _, worker, _ = self._write(slot)
+            self._ring.open_again(slot, epoch, worker)
         self._crew.wake()

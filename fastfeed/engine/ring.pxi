@@ -62,6 +62,12 @@ cdef part_of(Mapping mapping, void *at, uint64_t length):
     return memoryview(part)
 
 
+# What leases[] says of a slot: its memory has been made ready for delivery, or has been delivered.
+cdef enum:
+    LEASED = 1
+    TAKEN = 2
+
+
 # Not for the collector: neither is ever part of a cycle, and a lease that is cleared before it dies frees no slot.
 @cython.no_gc
 cdef class Lease:
@@ -71,11 +77,23 @@ cdef class Lease:
     cdef uint32_t slot
     cdef Py_ssize_t length
 
+    def __cinit__(self, Ring ring not None, uint32_t slot, uint64_t length):
+        ring.slot_ok(slot)
+        if ring.leased[slot] or length > ring.ring.slot_stride:
+            raise ValueError(slot)
+        self.ring, self.slot, self.length = ring, slot, length
+        ring.lengths[slot] = length
+        ring.leased[slot] = LEASED
+
+    def __reduce__(self):
+        raise TypeError("a lease cannot be copied or pickled: it holds a slot of shared memory")
+
     def __getbuffer__(self, Py_buffer *view, int flags):
         PyBuffer_FillInfo(view, self, ff_ring_row(&self.ring.ring, self.slot, 0), self.length, 0, flags)
 
     def __dealloc__(self):
-        self.ring.leased[self.slot] = 0
+        if self.ring is not None:
+            self.ring.leased[self.slot] = 0
 
 
 @cython.no_gc
@@ -87,10 +105,12 @@ cdef class Ring:
     cdef uint16_t *generations
     cdef uint8_t *abandoned
     cdef uint8_t *leased
+    cdef uint64_t *lengths
     cdef uint16_t *addressees
     cdef uint32_t *failed
     cdef readonly uint64_t slots_at, slot_stride
     cdef bint payloads
+    cdef object __weakref__
 
     def __cinit__(self, Mapping mapping not None, uint32_t slots, uint32_t rows, uint32_t rows_per_cell,
                   uint32_t workers, uint64_t row_bytes, bint payloads=False):
@@ -105,15 +125,18 @@ cdef class Ring:
         self.generations = <uint16_t *>calloc(slots * self.ring.cells_per_slot, sizeof(uint16_t))
         self.abandoned = <uint8_t *>calloc(slots, 1)
         self.leased = <uint8_t *>calloc(slots, 1)
+        self.lengths = <uint64_t *>calloc(slots, sizeof(uint64_t))
         self.addressees = <uint16_t *>calloc(slots, sizeof(uint16_t))
         self.failed = <uint32_t *>calloc(rows, sizeof(uint32_t))
-        if not (self.generations and self.abandoned and self.leased and self.addressees and self.failed):
+        if not (self.generations and self.abandoned and self.leased and self.lengths and self.addressees
+                and self.failed):
             raise MemoryError("no memory for the ring's books")
 
     def __dealloc__(self):
         free(self.generations)
         free(self.abandoned)
         free(self.leased)
+        free(self.lengths)
         free(self.addressees)
         free(self.failed)
 
@@ -210,6 +233,8 @@ cdef class Ring:
         """
         cdef int asleep = ff_ring_sleeper(&self.ring, worker), fd
         cdef uint64_t one = 1
+        if asleep >= len(wake_fds):
+            raise IndexError(asleep)
         if asleep >= 0:
             fd = wake_fds[asleep]
             ff_ring_rouse(&self.ring, asleep)
@@ -229,19 +254,14 @@ cdef class Ring:
 
     def lease(self, uint32_t slot, uint32_t rows):
         """What keeps the memory of a slot from being used again, and exports it."""
-        self.slot_ok(slot)
-        if self.leased[slot] or rows > self.ring.rows:
-            raise ValueError(slot)
-        cdef Lease lease = Lease.__new__(Lease)
-        lease.ring, lease.slot = self, slot
         # The whole slot, for what follows the rows in use: the columns of a short batch are where they always are.
-        lease.length = self.used(slot) if self.payloads else self.ring.rows * self.ring.row_bytes
-        self.leased[slot] = 1
-        return lease
+        return Lease(self, slot, self.used(slot) if self.payloads else self.ring.rows * self.ring.row_bytes)
 
     def take(self, uint32_t slot, uint32_t rows):
         """Take a complete slot from the workers: the row numbers that failed, or None."""
         self.slot_ok(slot)
+        if self.leased[slot]:
+            self.leased[slot] = TAKEN
         cdef uint32_t count = ff_ring_take(&self.ring, slot, min(rows, self.ring.rows), self.failed)
         return [self.failed[k] for k in range(count)] if count else None
 
@@ -256,11 +276,14 @@ cdef class Ring:
             memset(ff_ring_row(&self.ring, slot, 0), 0xDB, self.ring.rows * self.ring.row_bytes)
         ff_ring_release(&self.ring, slot)
 
-    def withdraw(self, uint32_t slot):
-        """Take back what no worker has claimed; how many cells are still being written."""
+    def withdraw(self, uint32_t slot, uint32_t sequence):
+        """Take back what no worker has claimed; how many cells are still being written, or as `check`."""
+        cdef unsigned suspect = 0
         self.slot_ok(slot)
         self.abandoned[slot] = 1
-        return ff_ring_withdraw(&self.ring, slot)
+        cdef int64_t writing = ff_ring_withdraw(&self.ring, slot, sequence,
+                                                self.generations + slot * self.ring.cells_per_slot, &suspect)
+        return writing if writing >= 0 else -1 - <int>suspect
 
     def writes(self, unsigned worker, uint32_t slot):
         """Whether a cell of the slot is in this worker's hands."""
@@ -318,6 +341,70 @@ cdef class Ring:
     def kill_hits(self):
         """Passes of the kill point named by FF_KILL_AT; 0 in a normal build."""
         return ff_ring_kill_hits(&self.ring)
+
+
+    cdef uint16_t generation(self, uint32_t slot):
+        return self.generations[slot * self.ring.cells_per_slot]
+
+    cdef Private copied(self, uint32_t slot):
+        cdef Private private = Private(self.lengths[slot])
+        memcpy(private.base, ff_ring_row(&self.ring, slot, 0), self.lengths[slot])
+        return private
+
+    def held(self):
+        """Private copies of what the user holds: by slot, the slot's generation and the copy."""
+        copies = {}
+        for slot in range(self.ring.slots):
+            if self.leased[slot] == TAKEN:
+                copies[slot] = self.generation(slot), self.copied(slot)
+        return copies
+
+    def part(self, dict copies):
+        """In a forked child: put private memory in the place of what was shared with the parent."""
+        cdef uint8_t *base = <uint8_t *>self.mapping.base
+        cdef uint32_t slot
+        cdef Private head = Private(self.slots_at)
+        memcpy(head.base, base, self.slots_at)
+        kept = {}
+        for slot in range(self.ring.slots):
+            if self.leased[slot] == TAKEN:
+                generation, private = copies.get(slot, (None, None))
+                # One that another thread of the parent got since the copies were made is copied as it is now.
+                kept[slot] = private if generation == self.generation(slot) else self.copied(slot)
+        # What nobody holds is not there any more; its addresses stay, or something else would come to lie there.
+        if mmap(base + self.slots_at, self.mapping.size - self.slots_at, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED:
+            raise MemoryError("cannot part from the parent's ring")
+        head.move(base)
+        for slot in kept:
+            (<Private>kept[slot]).move(ff_ring_row(&self.ring, slot, 0))
+
+
+cdef class Private:
+    """Whole pages of private memory, given back with the last reference unless they were moved elsewhere."""
+
+    cdef void *base
+    cdef size_t size
+
+    def __cinit__(self, size_t size):
+        cdef size_t page = sysconf(_SC_PAGESIZE)
+        self.base = NULL
+        self.size = max(1, (size + page - 1) // page) * page
+        cdef void *base = mmap(NULL, self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        if base == MAP_FAILED:
+            raise MemoryError(f"no memory for a copy of {size} bytes")
+        self.base = base
+
+    def __dealloc__(self):
+        if self.base != NULL:
+            munmap(self.base, self.size)
+
+    cdef int move(self, void *to) except -1:
+        """Put it in the place of other memory."""
+        if mremap(self.base, self.size, self.size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED:
+            raise MemoryError("cannot move memory")
+        self.base = NULL
+        return 0
 
 
 cdef object checked(int step):

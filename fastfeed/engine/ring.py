@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple
 
 from fastfeed import _native
 from fastfeed.engine.boot import FAILURE_BYTES
+from fastfeed.engine.fork import part, tell
 from fastfeed.engine.memory import allocate, grow, refused, sealed, too_large
 from fastfeed.errors import RingMemoryError
 from fastfeed.machine import memory_limit, said_bytes
@@ -94,16 +95,18 @@ class Damaged(Exception):
 class Slot:
     """The consumer's own record of one slot.
 
-    `at` is where its memory begins in the ring's file, `unit` what the feed put there, `prepared` what the job has made
-    ready for its delivery, `needed` about the number of bytes that it carried lately.
+    `at` is where its memory begins in the ring's file, `unit` what the feed put there, `indices` the consumer's copy of
+    what was written to `index`, `prepared` what the job has made ready for its delivery, `needed` about the number of
+    bytes that it carried lately.
     """
 
-    __slots__ = ("at", "index", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
+    __slots__ = ("at", "index", "indices", "needed", "number", "prepared", "rows", "sequence", "state", "unit")
 
     def __init__(self, number: int, at: int, index: memoryview) -> None:
         self.number = number
         self.at = at
         self.index = index
+        self.indices = bytearray()
         self.state = FREE
         self.sequence = 0
         self.rows = 0
@@ -164,10 +167,13 @@ class Ring:
                 limits = "raise the limits of this process (ulimit -v and ulimit -f)"
                 raise refused(what, error, f"{limits}, or {remedy}") from error
             raise
+        part(self._shared)
+        tell(self)
         # Every unit passes these, and they need no books: the native ring's own, with no call in between.
         # sleepers(): how many workers may be asleep.  rouse(worker, wake_fds): post a token to a worker that is asleep
         # (-1: to any that is), by its eventfd.
-        self.sleepers, self.rouse = self._shared.sleepers, self._shared.rouse
+        # totals(): samples, bytes read, and nanoseconds of reading, working and idling, over all workers.
+        self.sleepers, self.rouse, self.totals = self._shared.sleepers, self._shared.rouse, self._shared.totals
         self._stride = self._shared.slot_stride
         self.slots = [
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
@@ -221,6 +227,8 @@ class Ring:
         if slot is not self._free[0]:
             raise ValueError(f"slot {slot.number} is not the next free one")
         slot.unit, slot.rows, slot.sequence = unit, rows, self._sequence
+        if not self.payloads:
+            slot.indices = self._shared.indices(slot.number, rows)
         self._sequence = (self._sequence + 1) % _SEQUENCES
         slot.state = OPEN
         self._free.popleft()
@@ -232,10 +240,7 @@ class Ring:
 
     def complete(self, slot: Slot) -> bool:
         """Whether every row of an open slot is done, read off its cells."""
-        state = self._shared.check(slot.number, slot.sequence, slot.rows)
-        if state < 0:
-            raise Damaged(f"worker {-2 - state}" if state < -1 else "an unknown writer")
-        return state == 1
+        return _sound(self._shared.check(slot.number, slot.sequence, slot.rows)) == 1
 
     def lease(self, slot: Slot) -> _native.Lease:
         """What exports a slot's memory and keeps it from being used again; may be had before the slot is complete."""
@@ -272,17 +277,38 @@ class Ring:
         """Take all open slots back; cells that a worker has in hand are waited for by sweep."""
         for slot in self.slots:
             if slot.state is OPEN:
-                self._shared.withdraw(slot.number)
+                self._withdraw(slot)  # a damage is found by the next sweep
                 slot.prepared = None
                 slot.state = DRAINING
                 self._held.append(slot)
 
     def withdraw_abandoned(self) -> bool:
         """Take back the cells of abandoned slots again, as far as no worker has them; whether any is being written."""
-        return any(slot.state is DRAINING and self._shared.withdraw(slot.number) for slot in self._held)
+        return any(slot.state is DRAINING and self._withdraw(slot) != 0 for slot in self._held)
+
+    def _withdraw(self, slot: Slot) -> int:
+        return self._shared.withdraw(slot.number, slot.sequence)
+
+    def free_abandoned(self) -> None:
+        """Bring back every abandoned slot; the workers that wrote to them are dead and reaped."""
+        for slot in self._held:
+            if slot.state is DRAINING:
+                self._bring_back(slot)
+
+    def _bring_back(self, slot: Slot) -> None:
+        self._release(slot)
+        slot.state = FREE
+        slot.unit = None
+        self._free.append(slot)
 
     def sweep(self) -> bool:
-        """Bring back the slots that nobody refers to or writes to any more; whether any slot is free then."""
+        """Bring back the slots that nobody refers to or writes to any more; whether any slot is free then.
+
+        Raises
+        ------
+        Damaged
+            If an abandoned slot has a word that cannot be there.
+        """
         if not self._held:
             return bool(self._free)
         shared = self._shared
@@ -291,13 +317,10 @@ class Ring:
             leased = slot.state is LEASED
             if not leased and slot.state is not DRAINING:
                 continue  # a sweep that was interrupted has brought it back
-            if shared.is_leased(slot.number) or (not leased and shared.withdraw(slot.number)):
+            if shared.is_leased(slot.number) or (not leased and _sound(self._withdraw(slot))):
                 held.append(slot)
                 continue
-            self._release(slot)
-            slot.state = FREE
-            slot.unit = None
-            self._free.append(slot)
+            self._bring_back(slot)
         self._held = held
         return bool(self._free)
 
@@ -309,10 +332,6 @@ class Ring:
         raise NotImplementedError
 
     # ---- rows ----
-
-    def indices(self, slot: Slot) -> bytearray:
-        """A copy of a slot's indices, as the bytes of int64 numbers."""
-        return self._shared.indices(slot.number, slot.rows)
 
     def _failed_row(self, slot: Slot, row: int) -> tuple[int, bytes]:
         start = row * self._row_bytes
@@ -357,10 +376,6 @@ class Ring:
         """Clear the table entry of a worker that is no more."""
         self._shared.forget(worker)
 
-    def totals(self) -> tuple[int, int, int, int, int]:
-        """Samples, bytes read, and nanoseconds of reading, working and idling, over all workers."""
-        return self._shared.totals()
-
     # ---- the end ----
 
     @property
@@ -377,8 +392,12 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self.sleepers, self.rouse, self._shared, self._mapping
+            del self.sleepers, self.rouse, self.totals, self._shared, self._mapping
             os.close(fd)
+
+    def forked(self) -> None:
+        """In a forked child: the ring is the parent's."""
+        self.close()
 
 
 class PayloadRing(Ring):
@@ -455,6 +474,12 @@ class PayloadRing(Ring):
         slot.needed = max(self._shared.used(slot.number), slot.needed - slot.needed // 4)
         if allocated > max(_KEEP_BYTES, 4 * slot.needed) and self._mapping.advise(slot.at, allocated, _MADV_REMOVE):
             self._shared.set_allocated(slot.number, 0)
+
+
+def _sound(state: int) -> int:
+    if state < 0:
+        raise Damaged(f"worker {-2 - state}" if state < -1 else "an unknown writer")
+    return state
 
 
 def ring_of(shape: Shape, slots: int | None, workers: int, remedy: str) -> Ring:

@@ -5,7 +5,8 @@
 
 Both arrows are `queue.SimpleQueue`: a `get` sleeps until there is something, and a `put` may come from anywhere, a
 garbage collection in the middle of another `put` included.  ``room`` holds one token for each item that may be pulled;
-the thread takes a token before it pulls, so no item is made that the buffer has no room for.
+the thread takes a token before it pulls, so no item is made that the buffer has no room for.  The loop takes an item
+and gives its token back in one call of C, so that an interrupt cannot lose the token.
 
 Shutdown note.  The thread knows the two queues and the source, never the iterator in the user's hands.  When the
 iterator goes (`break`, an exception, garbage collection), its finaliser calls `stop`, which sets a flag and adds one
@@ -17,20 +18,25 @@ thread puts into its queue is an `_End`, whatever happened, so a consumer is alw
 from __future__ import annotations
 
 import atexit
+import contextvars
 import os
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import SimpleNamespace
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from fastfeed import options
+from fastfeed._native import taken
+from fastfeed.engine.feed import Feed
 from fastfeed.engine.stats import keeps_up, waited
 from fastfeed.errors import FeedClosed, SampleError
+from fastfeed.wire.snapshot import snapshot
 
 T = TypeVar("T")
 
@@ -64,9 +70,17 @@ def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
 
     Notes
     -----
+    Items are as they were when the source handed them over, whatever it does with them afterwards: arrays, lists,
+    tuples, dicts, sets, bytearrays and dataclasses are copied as they come, with all that they hold of these.  Other
+    objects are not, nor are the batches of a feed, which nobody writes to.
+
+    The source runs in a copy of the context (`contextvars`) in which ``iter`` was called, so that it has the loop's
+    decimal context and NumPy's error handling, and in torch's gradient mode of there.
+
     An exception of the source arrives in the loop after the items that came before it: the exception itself, with the
     traceback of where it was raised.  When a loop is left early, the thread ends and closes the source, if that is a
-    generator, as soon as the item in hand is made; ``close()`` and ``with`` wait for that.
+    generator, as soon as the item in hand is made; ``close()`` and ``with`` wait for that.  They close the source, too,
+    if that is a feed or another prefetch.
     """
     if callable(iterable) and not hasattr(type(iterable), "__iter__"):
         name = getattr(iterable, "__name__", "f")
@@ -161,6 +175,8 @@ class Prefetch(Generic[T]):
     def close(self) -> None:
         """End the threads of all iterations, and wait until the item in hand is made.  May be called again.
 
+        A source that is a feed or another prefetch is closed, too.
+
         Raises
         ------
         Exception
@@ -171,6 +187,8 @@ class Prefetch(Generic[T]):
         for run in runs:
             run.shut()
             run.stop()
+        if isinstance(self._iterable, Feed | Prefetch):
+            self._iterable.close()  # first, for a thread may wait in it
         failures = [failure for run in runs if (failure := run.finish()) is not None]
         if failures:
             raise failures[0]
@@ -200,11 +218,10 @@ class PrefetchIterator(Iterator[T]):
         asked = time.perf_counter_ns()
         if self._handed:
             totals.consumer_ns += asked - self._handed
-        item = run.ready.get()
+        item = taken(run.ready.get, run.room.put)
         self._handed = time.perf_counter_ns()
         totals.wait_ns += self._handed - asked
         if type(item) is not _End:
-            run.room.put(None)
             totals.items += 1
             return cast("T", item)
         self._ended = True
@@ -257,7 +274,8 @@ class _Run:
         self._pid = os.getpid()
         for _ in range(buffer_size):
             self.room.put(None)
-        self.thread = threading.Thread(target=self._work, args=(iterable,), name="fastfeed-prefetch", daemon=True)
+        work = partial(contextvars.copy_context().run, self._work, iterable, _modes())
+        self.thread = threading.Thread(target=work, name="fastfeed-prefetch", daemon=True)
 
     def start(self) -> None:
         _running.add(self)
@@ -304,17 +322,22 @@ class _Run:
         failure, self._failure = self._failure, None
         return failure
 
-    def _work(self, iterable: Iterable[Any]) -> None:
+    def _work(self, iterable: Iterable[Any], modes: list[Callable[[], object]]) -> None:
         """The thread: pull while there is room."""
         end = _End()
         source: Iterator[Any] | None = None
+        kept: Callable[[Any], Any] = _same
+        if not isinstance(iterable, Feed | Prefetch | PrefetchIterator):
+            kept = partial(snapshot, objects=False)
         try:
+            for set_mode in modes:
+                set_mode()
             source = iter(iterable)
             while self.room.get() is None and not self.stopped:
                 begun = time.perf_counter_ns()
                 # Straight into the queue: a name would keep the last item alive.
                 try:
-                    self.ready.put(next(source))
+                    self.ready.put(kept(next(source)))
                 except StopIteration:
                     break
                 finally:
@@ -349,6 +372,21 @@ class _Run:
                     object=source,
                 )
                 sys.unraisablehook(cast("Any", unraisable))
+
+
+def _same(item: Any) -> Any:
+    return item
+
+
+def _modes() -> list[Callable[[], object]]:
+    """What a thread has of its own beside its context, as calls that give it to another: from here, if it is in use."""
+    modes: list[Callable[[], object]] = []
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    if numpy is not None:
+        modes.append(partial(numpy.seterr, **numpy.geterr()))  # part of the context from NumPy 2.0 on
+    if torch is not None:
+        modes.append(partial(torch.set_grad_enabled, torch.is_grad_enabled()))
+    return modes
 
 
 # Threads that have not ended.  They are kept here because some have lost their iterator.

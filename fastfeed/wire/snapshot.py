@@ -17,7 +17,9 @@ FIXED: frozenset[type] = frozenset({int, float, str, bytes, bool, complex, type(
 _FIXED_MODULES = frozenset({"pathlib", "pathlib._local", "datetime"})
 
 
-def snapshot(value: Any, array: Callable[[Any], Any] | None = None, memo: dict[int, Any] | None = None) -> Any:
+def snapshot(
+    value: Any, array: Callable[[Any], Any] | None = None, memo: dict[int, Any] | None = None, objects: bool = True
+) -> Any:
     """Copy a value, all the way down, whatever its type.
 
     What ``copy.deepcopy`` cannot copy is sent to this process itself, and what cannot be sent is kept as it is.
@@ -29,6 +31,8 @@ def snapshot(value: Any, array: Callable[[Any], Any] | None = None, memo: dict[i
         Copies an ``ndarray`` in place of its own ``copy``.
     memo : dict, optional
         What has been copied, by id, as ``copy.deepcopy`` has it: references within a value stay.
+    objects : bool
+        False: objects other than arrays, tensors, containers and dataclasses are kept as they are.
     """
     kind = type(value)
     if kind in FIXED or kind.__module__ in _FIXED_MODULES:
@@ -43,23 +47,25 @@ def snapshot(value: Any, array: Callable[[Any], Any] | None = None, memo: dict[i
     ):
         made = value
         if not FIXED.issuperset(map(type, value)):
-            made = tree.like(value, [snapshot(member, array, memo) for member in value])
+            made = tree.like(value, [snapshot(member, array, memo, objects) for member in value])
     elif kind is list:
         made = memo[id(value)] = value.copy()
         if not FIXED.issuperset(map(type, value)):
-            made[:] = [snapshot(member, array, memo) for member in value]
+            made[:] = [snapshot(member, array, memo, objects) for member in value]
     elif kind is dict:
         made = memo[id(value)] = value.copy()
         if not FIXED.issuperset(map(type, value.values())):
             for key, member in value.items():
-                made[key] = snapshot(member, array, memo)
+                made[key] = snapshot(member, array, memo, objects)
     elif _is_array(value):
         made = array(value) if array is not None and kind.__name__ == "ndarray" else value.copy("K")
     elif _is_record(value):
         made = memo[id(value)] = tree.shallow(value)  # before its members, which may lead back to it
         for key, member in tree.items(value):
             if type(member) not in FIXED:
-                tree.put(made, key, snapshot(member, array, memo))
+                tree.put(made, key, snapshot(member, array, memo, objects))
+    elif not (objects or _is_tensor(value) or isinstance(value, (dict, list, tuple, set, bytearray))):
+        made = value
     else:
         if array is not None:  # where the copy as a whole finds them
             for member in _members(value):
@@ -73,6 +79,11 @@ def snapshot(value: Any, array: Callable[[Any], Any] | None = None, memo: dict[i
 def _is_array(value: Any) -> bool:
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray) and not value.dtype.hasobject
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return isinstance(value, getattr(torch, "Tensor", ()))
 
 
 def _is_record(value: Any) -> bool:

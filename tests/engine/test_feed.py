@@ -18,6 +18,7 @@ import probe
 import psutil
 import pytest
 from drive import encode, picture
+from user_functions import content
 
 import fastfeed as ff
 
@@ -156,8 +157,9 @@ def test_an_older_iteration_that_was_not_begun_does_not_disturb_the_newer_one(ph
 
 def test_two_feeds_run_at_once(photos: Path) -> None:
     with feed_of(photos) as one, feed_of(photos, shuffle=True, ordered=False) as two:
-        for (_, a), (_, b) in zip(one, two, strict=True):
-            assert len(a) == len(b)
+        pairs = list(zip(one, two, strict=True))
+        for feed in zip(*pairs, strict=True):
+            assert sorted(index for _, indices in feed for index in indices.tolist()) == list(range(50))
 
 
 def test_views_slices_and_copies_outlive_batch_epoch_and_feed(photos: Path) -> None:
@@ -443,6 +445,36 @@ def test_damaged_words_end_the_workers_and_the_batch_is_made_again(photos: Path)
         assert feed.stats().deaths >= 1
 
 
+def test_damaged_words_of_a_loop_that_was_left_do_not_hold_up_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ff.map(content, ["", str(path)], chunk_size=1, num_workers=1, prefetch=2) as feed:
+        batches = iter(feed)
+        assert next(batches) == ""
+        while not probe.is_being_written(feed, 1):
+            os.sched_yield()
+        batches.close()
+        ring = probe.ring(feed)
+        probe.set_word(ring, ring.slots[1], 0, 0xFFFF_FFFF_FFFF_FFFF)
+        del ring
+        path.unlink()
+        path.write_text("now a file")
+        for _ in range(2):
+            assert list(feed) == ["", "now a file"]
+        assert feed.stats().deaths == 1
+
+
+def test_what_becomes_of_the_indices_after_the_rows_were_made_does_not_matter(photos: Path) -> None:
+    with feed_of(photos, num_workers=1, prefetch=3) as feed:
+        batches = iter(feed)
+        seen = next(batches)[1].tolist()
+        probe.wait_until_idle(feed, 1)
+        probe.scribble_indices(feed)
+        for _, index in batches:
+            seen += index.tolist()
+    assert seen == list(range(50))
+
+
 # ---- resuming ----
 
 
@@ -660,7 +692,10 @@ def test_slots_that_a_kept_exception_refers_to_are_an_error_and_no_wait_for_ever
         assert len(list(feed)) == len(feed)
 
 
-def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("calls", [["wait"], ["wait", "kill"]], ids=["once", "twice"])
+def test_close_after_an_interrupted_close_ends_the_workers(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> None:
     from fastfeed.engine.crew import Crew
 
     feed = feed_of(photos)
@@ -671,7 +706,8 @@ def test_close_after_an_interrupted_close_ends_the_workers(photos: Path, monkeyp
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(Crew, "wait", interrupted)
+        for call in calls:
+            patch.setattr(Crew, call, interrupted)
         with pytest.raises(KeyboardInterrupt):
             feed.close()
     feed.close()
@@ -683,13 +719,13 @@ def test_a_successor_that_cannot_be_started_is_tried_again(photos: Path, monkeyp
         with monkeypatch.context() as patch:
 
             def refused(*_: object, **__: object) -> None:
-                raise BlockingIOError("no more processes")
+                raise BlockingIOError(11, "no more processes")
 
             batches = iter(feed)
             next(batches)
             patch.setattr(os, "posix_spawn", refused)
             probe.kill(feed)
-            with pytest.raises(BlockingIOError):
+            with pytest.raises(ff.ConfigError, match="num_workers=1: pass a smaller number, or raise the limits"):
                 list(batches)
         assert sum(len(index) for _, index in feed) == 50
 
@@ -721,8 +757,8 @@ def test_a_start_without_descriptors_or_processes_leaves_nothing(
 def refusal(feed: ff.Feed) -> bool:
     try:
         next(iter(feed))
-    except OSError:
-        return True
+    except ff.ConfigError as error:
+        return "num_workers=2: pass a smaller number" in str(error)
     return False
 
 

@@ -13,7 +13,7 @@ from fastfeed.engine.death import Death
 from fastfeed.engine.job import Ledger, Order
 from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, PayloadRing, Ring, Slot
-from fastfeed.errors import WorkerError
+from fastfeed.errors import WorkerDied, WorkerError
 
 
 class RecordingJob:
@@ -41,15 +41,26 @@ class FakeCrew:
     def __init__(self) -> None:
         self.unburied: dict[int, Death] = {}
         self.replaced: list[str | None] = []
+        self.killed: list[tuple[int, int, str, float]] = []
+        self.starting: list[tuple[int, int, float]] = []
 
     def die(self, cause: str | None = None) -> None:
         self.unburied[0] = Death(0, 1, 9, None, cause)
 
     def alive(self) -> list[int]:
-        return [0]
+        return [] if self.killed else [0]
 
     def kill(self, worker: int, cause: str) -> None:
         self.die(cause)
+
+    def dying(self) -> list[tuple[int, int, str, float]]:
+        return self.killed
+
+    def await_dying(self) -> bool:
+        return not self.killed
+
+    def loading(self) -> list[tuple[int, int, float]]:
+        return self.starting
 
     def replace(self, death: Death, sample: str | None) -> None:
         del self.unburied[death.worker]
@@ -170,3 +181,45 @@ def test_damage_blames_nobody_and_is_mended_three_times(at_work: Any) -> None:
     assert crew.replaced == [None] * 3
     with pytest.raises(WorkerError, match="damaged 4 times, last by worker 0"):
         recovery.quarantine(slot, Damaged("worker 0"))
+
+
+def test_a_worker_that_does_not_load_in_time_is_an_error_that_names_the_option(at_work: Any) -> None:
+    _, crew, _, _, recovery = at_work
+    crew.starting = [(0, 77, 10.5)]
+    assert 0 < recovery.until_deadline() <= 0.5
+    recovery.recover()
+    crew.starting = [(0, 77, 11.5)]
+    assert recovery.until_deadline() == 0.0
+    with pytest.raises(WorkerDied, match=r"pid 77\) took longer than timeout=1 s.* to load .*: pass a larger timeout"):
+        recovery.recover()
+    assert list(crew.unburied) == [0]
+
+
+def test_a_worker_that_does_not_die_is_an_error_only_when_nothing_else_is_left() -> None:
+    ring = Ring(slots=3, rows=1, row_bytes=16, workers=2)
+    first, second = (opened(ring) for _ in range(2))
+    crew = FakeCrew()
+    probe.finish(ring, first, owner=1, skip=(0,))
+    probe.set_in_hand(ring, 0, first.sequence, 0, 0)
+    crew.alive = lambda: [1]
+    crew.killed = [(0, 77, "took longer than timeout=1 s", 6.0)]
+    unordered = Recovery(RecordingJob(), ring, crew, deque([first, second]), None, ordered=False)
+    unordered.recover()  # the other worker may do the second one
+    assert unordered.until_deadline() == 0.0
+    ordered = Recovery(RecordingJob(), ring, crew, deque([first, second]), None, ordered=True)
+    with pytest.raises(WorkerDied, match=r"pid 77\) took .* on row 0; it was killed 6 s ago and has not ended"):
+        ordered.recover()
+    alone = Recovery(RecordingJob(), ring, crew, deque([first]), None, ordered=False)
+    with pytest.raises(WorkerDied, match="hangs in the kernel"):
+        alone.recover()
+    crew.killed = [(0, 77, "took longer than timeout=1 s", 2.0)]
+    ordered.recover()
+    assert 2.0 < ordered.until_deadline() <= 3.0
+    del first.index, second.index
+    ring.close()
+
+
+def opened(ring: Ring) -> Slot:
+    slot = ring.next_free()
+    ring.open(slot, 0, 0, 1)
+    return slot

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import os
+import pickle
 
 import numpy as np
 import probe
@@ -110,6 +112,50 @@ def test_an_abandoned_slot_waits_for_the_cell_that_is_being_written(ring: Ring) 
     finish(ring, slot)
     ring.sweep()
     assert slot.state is FREE
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        pytest.param(lambda good: good | 0xFFF << 48, id="owner beyond the table"),
+        pytest.param(lambda good: good & ~(0xFFF << 48), id="written by nobody"),
+        pytest.param(lambda good: good ^ 1 << 32, id="another generation"),
+        pytest.param(lambda good: good | 0xF << 60, id="no such state"),
+    ],
+)
+def test_a_word_that_cannot_be_there_is_noticed_in_an_abandoned_slot(ring: Ring, word) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot, skip=(1,))
+    ring.abandon()
+    probe.set_word(ring, slot, 1, word(probe.word(ring, slot, 1)))
+    assert ring.withdraw_abandoned()
+    with pytest.raises(Damaged):
+        ring.sweep()
+    ring.free_abandoned()  # its writers are dead
+    ring.sweep()
+    assert probe.free_slots(ring) == [0, 1]
+
+
+def test_a_token_for_a_worker_without_an_eventfd_is_refused() -> None:
+    ring = Ring(slots=1, rows=1, row_bytes=16, workers=4)
+    probe.set_asleep(ring, 3)
+    with pytest.raises(IndexError):
+        ring.rouse(-1, [0])
+    assert ring.sleepers() == 1
+    ring.close()
+
+
+def test_a_lease_can_neither_be_copied_nor_made_from_nothing(ring: Ring) -> None:
+    slot = open_batch(ring)
+    finish(ring, slot)
+    lease = ring.lease(slot)
+    for make in (copy.copy, copy.deepcopy, pickle.dumps, type(lease).__new__):
+        with pytest.raises(TypeError):
+            make(type(lease) if make is type(lease).__new__ else lease)
+    with pytest.raises(ValueError, match="0"):
+        type(lease)(probe.native(ring), slot.number, 16)  # there is one already
+    with pytest.raises(ValueError, match="1"):
+        type(lease)(probe.native(ring), 1, 1 << 40)
 
 
 def test_cells_of_a_reaped_worker_open_again_under_the_next_generation(ring: Ring) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import decimal
 import gc
 import os
 import signal
@@ -9,12 +11,15 @@ import subprocess
 import sys
 import threading
 import traceback
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import probe
 import pytest
+from user_functions import square
 
 import fastfeed
 from fastfeed import Feed, Prefetch, PrefetchStats
@@ -615,3 +620,101 @@ def test_a_loop_for_any_feed_takes_a_prefetch_too() -> None:
 
     prefetched = gone_through(prefetch([1, 2, 3]))
     assert prefetched[:3] == gone_through(fastfeed.map(abs, [1, 2, 3], num_workers=0))[:3] == ([1, 2, 3], 3, [])
+
+
+# ---- items as they were, in the loop's own surroundings ----
+
+
+def refilled() -> Iterator[Any]:
+    """One array and one list, filled again for each item; all that is made before the loop asks is made at once."""
+    array, names = np.zeros(3), []
+    for item in range(6):
+        array[:] = item
+        names[:] = [str(item)]
+        yield {"array": array, "both": (names, array[1:])}
+
+
+def test_items_are_as_they_were_when_the_source_handed_them_over() -> None:
+    source = prefetch(refilled(), buffer_size=6)
+    items = iter(source)
+    first = next(items)
+    for thread in threads():
+        thread.join()  # the source has filled its array for the last time
+    for number, item in enumerate([first, *items]):
+        assert item["array"].tolist() == [number] * 3
+        assert item["both"][0] == [str(number)]
+        assert item["both"][1].tolist() == [number] * 2
+
+
+def test_the_batches_of_a_feed_are_not_copied() -> None:
+    with fastfeed.arrays(np.arange(12).reshape(6, 2), batch_size=2, num_workers=1) as feed:
+        assert [batch.flags.owndata for batch in prefetch(feed)] == [False] * 3
+
+
+def test_the_source_runs_in_the_context_in_which_the_loop_began() -> None:
+    setting = contextvars.ContextVar("setting", default="none")
+
+    def source() -> Iterator[Any]:
+        for _ in range(2):
+            yield setting.get(), decimal.Decimal(1) / 3, np.geterr()["divide"]
+            setting.set("changed by the source")
+
+    items = prefetch(source())
+    setting.set("the loop's")
+    with decimal.localcontext() as context, np.errstate(divide="raise"):
+        context.prec = 4
+        seen = list(items)
+    assert seen[0] == ("the loop's", decimal.Decimal("0.3333"), "raise")
+    assert seen[1][0] == "changed by the source"
+    assert setting.get() == "the loop's"
+
+
+def test_the_source_runs_in_the_loops_gradient_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    mode = threading.local()
+    torch = types.SimpleNamespace(
+        is_grad_enabled=lambda: getattr(mode, "on", True), set_grad_enabled=lambda on: setattr(mode, "on", on)
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    torch.set_grad_enabled(False)
+    assert list(prefetch(torch.is_grad_enabled() for _ in range(2))) == [False, False]
+
+
+# ---- interrupts, and feeds ----
+
+
+def test_an_interrupt_just_when_an_item_comes_loses_no_room() -> None:
+    class StopError(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise StopError
+
+    in_hand, go_on = threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        signal.raise_signal(signal.SIGUSR1)  # handled in the loop's thread, which sleeps until the item comes
+        yield 0
+        in_hand.set()
+        go_on.wait()
+        yield from (1, 2, 3)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        items = iter(prefetch(source(), buffer_size=3))
+        with pytest.raises(StopError):
+            next(items)
+        in_hand.wait()
+        ready = 3 - 1 - probe.room(items)  # one is in hand
+        assert ready in (0, 1)
+        go_on.set()
+        assert list(items) == ([0] if ready else []) + [1, 2, 3]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_feed_is_closed_with_the_prefetch_over_it() -> None:
+    feed = fastfeed.map(square, range(40), chunk_size=1, num_workers=1)
+    with prefetch(prefetch(feed)) as items:
+        assert next(iter(items)) == 0
+    with pytest.raises(FeedClosed):
+        iter(feed)

@@ -1,0 +1,163 @@
+"""Turns: which iteration of a feed may use its workers, and who waits for whom.
+
+    iter(feed)    the turn before is over: it ends when its loop asks again, or at once where a thread waits in it
+    first next()  waits until the turn before has left its next()
+    close()       waits for the same, and nobody has a turn any more
+
+A turn computes without a lock.  It notes the thread that is inside ``next()`` and then looks whether it is over;
+whoever ends a turn marks it as over and then looks whether a thread is inside.  One of the two always sees the other.
+While the user's source is asked nobody counts as inside, because that may take for ever.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from threading import get_ident
+from types import GeneratorType
+from typing import Any
+
+from fastfeed.errors import FeedClosed
+
+# What the finaliser of an iterator needs at most: it takes slots back.
+_FINALISER_S = 1.0
+
+
+class Turn:
+    """One iteration of a feed.
+
+    Attributes
+    ----------
+    batches : deque
+        What is delivered and not yet handed over.
+    failure : Exception or None
+        What is to be raised after them.
+    over : bool
+        Whether it may not go on.
+    thread : int
+        The thread that is inside ``next()``, or 0.
+    closes : bool
+        Whether the feed is to be closed as soon as the thread has left.
+    """
+
+    __slots__ = ("_iterator", "_left", "batches", "closes", "failure", "over", "thread")
+
+    def __init__(self) -> None:
+        self.batches: deque[Any] = deque()
+        self.failure: Exception | None = None
+        self.over = self.closes = False
+        self.thread = 0
+        self._left = threading.Event()
+        self._iterator: Callable[[], GeneratorType[Any, None, None] | None] = lambda: None
+
+    def belongs_to(self, iterator: GeneratorType[Any, None, None]) -> None:
+        """Note whose turn it is."""
+        self._iterator = weakref.ref(iterator)
+
+    def is_mine(self) -> bool:
+        """Whether this very thread is inside: a signal's handler asks, or what the garbage collector calls."""
+        iterator = self._iterator()
+        return self.thread == get_ident() and iterator is not None and iterator.gi_running
+
+    def await_leaving(self, wake: Callable[[], None], timeout_s: float | None = None) -> None:
+        """Return when no other thread is inside; the turn is over."""
+        iterator = self._iterator()
+        if iterator is None:
+            timeout_s = _FINALISER_S
+        # An interrupt in the wrong place leaves a thread noted that has left: its iterator knows better.
+        if self.thread not in (0, get_ident()) and (iterator is None or iterator.gi_running):
+            wake()
+            self._left.wait(timeout_s)
+
+    def leave(self) -> None:
+        """Nobody is inside any more."""
+        self.thread = 0
+        if self.over:
+            self._left.set()
+
+    def raise_failure(self) -> None:
+        """Raise the failure, if there is one; once."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback keeps this frame: no circle
+
+
+class Turns:
+    """The turns of one feed.
+
+    Attributes
+    ----------
+    closed : bool
+        Whether there will be no more.
+    wake : callable
+        Wakes a thread that waits for the workers.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.wake: Callable[[], None] = lambda: None
+        self._gate = threading.RLock()
+        self._current = self._last = Turn()
+        self._forked_from = 0
+
+    def begin(self) -> Turn:
+        """Begin a turn, which ends the one before."""
+        if self._last.is_mine():
+            raise FeedClosed("this feed waits for a batch in this very thread: iterate it elsewhere than in a handler")
+        with self._gate:
+            self.check_open()
+            self._current.over = True
+            self._current = turn = Turn()
+        return turn
+
+    def take(self, turn: Turn) -> None:
+        """Let a turn go in for the first time: the one before has left when this returns."""
+        with self._gate:
+            if not turn.over and self._last is not turn:
+                self._last.await_leaving(self.wake)
+                self._last.batches.clear()
+                self._last = turn
+        if turn.over:
+            raise self.ended()
+
+    def close(self, then: Callable[[], None], timeout_s: float | None = None) -> None:
+        """End all turns, and call what is to be done when nobody is inside."""
+        self.closed = True
+        last = self._last
+        if last.is_mine():
+            last.closes = last.over = True
+            self.wake()
+            return
+        with self._gate:
+            self._current.over = self._last.over = True
+            self._last.await_leaving(self.wake, timeout_s)
+            self._last.batches.clear()
+            then()
+
+    def forked(self, parent: int) -> None:
+        """In a forked child: no turn goes on, and no thread is inside."""
+        self._forked_from = parent
+        self._gate = threading.RLock()
+        self._current.over = self._last.over = True
+        self._last.thread = 0
+
+    def check_open(self) -> None:
+        """Raise `FeedClosed` unless turns may begin."""
+        if self.closed or self._forked_from:
+            raise self.ended()
+
+    def ended(self) -> FeedClosed:
+        """Why a turn that is over is over."""
+        if self._forked_from:
+            return FeedClosed(
+                f"this feed belongs to process {self._forked_from}, which forked: make a feed in the process that "
+                f"iterates it"
+            )
+        if self.closed:
+            return FeedClosed("this feed is closed: make a new one")
+        return FeedClosed("a newer iteration of this feed has begun: use one feed for each loop")
