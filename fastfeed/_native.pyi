@@ -14,6 +14,7 @@ E_CORRUPT: int
 E_POISON: int
 E_PYTHON: int
 ERR_LEN: int
+MAX_SLOTS: int
 MAX_WORKERS: int
 MAX_OPS: int
 DTYPES: dict[str, int]

@@ -39,6 +39,8 @@
 #include "ring/order.h"
 
 #define FF_RING_MAGIC 0x31676e6972666666ull
+#define FF_MAX_SLOTS (1u << 20)
+#define FF_MAX_ROWS (1u << 26)
 #define FF_MAX_WORKERS 4095 /* the owner field has 12 bits; owner 0 is nobody, worker w is owner w + 1 */
 
 enum ff_state { FF_FREE = 0, FF_OPEN = 1, FF_WRITING = 2, FF_READY = 3, FF_LEASED = 4 };

@@ -31,8 +31,9 @@ from typing import Any, Self, cast
 from fastfeed.engine.crew import Crew, limits_named
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
+from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
-from fastfeed.engine.ring import Damaged, Ring, Slot, Totals, ring_of
+from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
