@@ -18,6 +18,8 @@ cdef extern from "base/key.h" nogil:
 
 cdef extern from "base/clock.h" nogil:
     uint64_t ff_now_ns()
+    int ff_timer_new()
+    void ff_timer_set(int timer, uint64_t after_ns)
 
 cdef extern from "base/step.h" nogil:
     enum: FF_STEP_DONE, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_STOP, FF_STEP_LOST
@@ -117,6 +119,8 @@ cdef extern from "ring/ring.h" nogil:
     ctypedef struct ff_descriptor:
         uint64_t used, allocated
     ff_descriptor *ff_ring_descriptor(const ff_ring *ring, uint32_t slot)
+    int ff_ring_owe(ff_ring *ring)
+    void ff_ring_pay(ff_ring *ring)
     int ff_ring_init(ff_ring *ring, void *base, const ff_ring_shape *shape)
     int ff_ring_attach(ff_ring *ring, void *base, uint64_t total)
     int64_t *ff_ring_index(const ff_ring *ring, uint32_t slot)
@@ -154,6 +158,7 @@ cdef extern from "ring/loop.h" nogil:
         ff_claim claim
         unsigned number
         int work_fd, ready_fd
+        int timer
         uint64_t patience_ns
     void ff_loop_attach(ff_loop *loop)
     int ff_loop_acquire(ff_loop *loop)

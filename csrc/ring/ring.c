@@ -154,6 +154,30 @@ uint32_t ff_ring_sleepers(const ff_ring *ring)
     return asleep;
 }
 
+int ff_ring_is_open(const ff_ring *ring)
+{
+    size_t all = (size_t)ring->slots * ring->cells_per_slot;
+    for (size_t c = 0; c < all; c++) {
+        uint64_t word = ff_cell_look(&ring->cells[c]);
+        if (FF_CELL_STATE(word) == FF_OPEN && FF_CELL_OWNER(word) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+int ff_ring_owe(ff_ring *ring)
+{
+    if (ff_flag_look(&ring->header->owed))
+        return 0;
+    ff_flag_set(&ring->header->owed, 1);
+    return 1;
+}
+
+void ff_ring_pay(ff_ring *ring)
+{
+    ff_flag_set(&ring->header->owed, 0);
+}
+
 int ff_ring_sleeper(const ff_ring *ring, int worker)
 {
     for (uint32_t w = 0; w < ring->workers; w++)

@@ -250,7 +250,7 @@ class Feed:
         if not units.any():
             return  # no worker is started for nothing
         running = self._started()
-        ring = running.ring
+        ring, half = running.ring, len(running.ring.slots) // 2
         while not turn.over:
             if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
                 self._look(running)
@@ -263,8 +263,9 @@ class Feed:
             done = self._first_complete(running) or self._wait(turn, running)
             while done is not None:
                 turn.failure = self._deliver(turn, running, done)
-                # What holds no slot is handed over together: small units spend less on going round.
-                more = self._pending and turn.failure is None and not ring.holds
+                # What holds no slot is handed over together: small units spend less on going round.  Not so many of
+                # them, nor to a slow loop, that the workers would wait for slots to be opened.
+                more = self._brisk and len(self._pending) > half and turn.failure is None and not ring.holds
                 done = self._first_complete(running) if more else None
             if turn.batches:
                 yield

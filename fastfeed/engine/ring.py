@@ -165,7 +165,9 @@ class Ring:
         # sleepers(): how many workers may be asleep.  rouse(worker, wake_fds): post a token to a worker that is asleep
         # (-1: to any that is), by its eventfd.
         # totals(): samples, bytes read, and nanoseconds of reading, working and idling, over all workers.
+        # owe(timer, after_ns), pay(): leave it to a timer to wake somebody; say that it is done.
         self.sleepers, self.rouse, self.totals = self._shared.sleepers, self._shared.rouse, self._shared.totals
+        self.owe, self.pay = self._shared.owe, self._shared.pay
         self._stride = self._shared.slot_stride
         self.slots = [
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
@@ -380,7 +382,7 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self.sleepers, self.rouse, self.totals, self._shared, self._mapping
+            del self.sleepers, self.rouse, self.totals, self.owe, self.pay, self._shared, self._mapping
             os.close(fd)
 
     def forked(self) -> None:
