@@ -21,10 +21,10 @@ FLOORS = [
     ["functions", "image", "table"],
     ["collate", "schedule", "sources"],
     ["engine", "wire"],
-    ["errors", "machine", "numeric", "options", "tree"],
+    ["errors", "interrupt", "machine", "numeric", "options", "tree"],
     ["__init__", "_native"],
 ]
-GROUND = FLOORS.index(["errors", "machine", "numeric", "options", "tree"])
+GROUND = FLOORS.index(["errors", "interrupt", "machine", "numeric", "options", "tree"])
 # What a worker process may load besides the ground; everything else is the consumer's.
 IN_WORKERS = {
     "collate",

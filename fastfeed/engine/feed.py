@@ -37,6 +37,7 @@ from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
+from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole
 
 _NOTHING: dict[int, Any] = {}
@@ -311,6 +312,8 @@ class Feed:
                     if payload is not None:
                         ring.put(slot, payload)
             except Exception as error:  # the user's iterable or item; what came before it is delivered first
+                if interrupts(error):
+                    raise
                 order, units.failure = None, error
             if order is None:
                 units.over = True
