@@ -18,6 +18,8 @@ cdef extern from "base/key.h" nogil:
 
 cdef extern from "base/clock.h" nogil:
     uint64_t ff_now_ns()
+    int ff_timer_new()
+    void ff_timer_set(int timer, uint64_t after_ns)
 
 cdef extern from "base/step.h" nogil:
     enum: FF_STEP_DONE, FF_STEP_DECODE, FF_STEP_CALL, FF_STEP_STOP, FF_STEP_LOST
@@ -109,7 +111,7 @@ cdef extern from "image/sample.h" nogil:
     int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 
 cdef extern from "ring/ring.h" nogil:
-    enum: FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
+    enum: FF_MAX_SLOTS, FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
     ctypedef struct ff_ring_shape:
         uint32_t slots, rows, rows_per_cell, workers
         uint64_t row_bytes
@@ -120,6 +122,8 @@ cdef extern from "ring/ring.h" nogil:
     ctypedef struct ff_descriptor:
         uint64_t used, allocated
     ff_descriptor *ff_ring_descriptor(const ff_ring *ring, uint32_t slot)
+    int ff_ring_owe(ff_ring *ring)
+    void ff_ring_pay(ff_ring *ring)
     int ff_ring_init(ff_ring *ring, void *base, const ff_ring_shape *shape)
     int ff_ring_attach(ff_ring *ring, void *base, uint64_t total)
     int64_t *ff_ring_index(const ff_ring *ring, uint32_t slot)
@@ -157,6 +161,7 @@ cdef extern from "ring/loop.h" nogil:
         ff_claim claim
         unsigned number
         int work_fd, ready_fd
+        int timer
         uint64_t patience_ns
     void ff_loop_attach(ff_loop *loop)
     int ff_loop_acquire(ff_loop *loop)

@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from fastfeed._native import MAX_WORKERS
+from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.errors import ConfigError
 from fastfeed.machine import available_cpus
 from fastfeed.rank import launched
@@ -232,7 +232,7 @@ class EngineOptions:
         if self.num_workers is not None:
             whole("num_workers", self.num_workers, 0, MAX_WORKERS)
         if self.prefetch is not None:
-            whole("prefetch", self.prefetch, 1)
+            whole("prefetch", self.prefetch, 1, MAX_SLOTS)
         flag("ordered", self.ordered)
         seconds = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
         if self.timeout is not None and (not seconds or not self.timeout > 0):

@@ -21,10 +21,10 @@ FLOORS = [
     ["functions", "image", "table"],
     ["collate", "schedule", "sources"],
     ["engine", "wire"],
-    ["errors", "machine", "numeric", "options", "randomness", "rank", "tree"],
+    ["errors", "interrupt", "machine", "numeric", "options", "randomness", "rank", "tree"],
     ["__init__", "_native"],
 ]
-GROUND = FLOORS.index(["errors", "machine", "numeric", "options", "randomness", "rank", "tree"])
+GROUND = FLOORS.index(["errors", "interrupt", "machine", "numeric", "options", "randomness", "rank", "tree"])
 # What a worker process may load besides the ground; everything else is the consumer's.
 IN_WORKERS = {
     "collate",

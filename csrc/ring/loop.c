@@ -2,6 +2,7 @@
 #include "ring/loop.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -13,10 +14,19 @@ static ff_worker_entry *entry(const ff_loop *loop)
     return &loop->ring.table[loop->number];
 }
 
-/* One token from the work eventfd: 0, or -1 where it cannot be read any more. */
+/* Sleep until there is a token, and take it: 0.  1: the timer came first.  -1: neither can be waited for any more. */
 static int take_token(const ff_loop *loop)
 {
     uint64_t token;
+    while (loop->timer >= 0) {
+        struct pollfd wake[2] = {{.fd = loop->work_fd, .events = POLLIN}, {.fd = loop->timer, .events = POLLIN}};
+        if (poll(wake, 2, -1) < 0 && errno != EINTR)
+            return -1;
+        if (wake[0].revents != 0)
+            break;
+        if (wake[1].revents != 0 && ff_timer_take(loop->timer))
+            return 1;
+    }
     while (read(loop->work_fd, &token, sizeof token) != (ssize_t)sizeof token)
         if (errno != EINTR)
             return -1;
@@ -44,6 +54,7 @@ int ff_loop_acquire(ff_loop *loop)
     ff_worker_entry *mine = entry(loop);
     unsigned owner = loop->number + 1;
     uint64_t begun = 0, looking = 0;
+    int by_timer = 0;
     for (;;) {
         if (ff_flag_look(&ring->header->stop))
             return FF_STEP_STOP;
@@ -63,8 +74,11 @@ int ff_loop_acquire(ff_loop *loop)
             /* Once more, now that the consumer can see the flag: see the note on waking in ring.h. */
             found = ff_ring_claim(ring, owner, &loop->claim);
             if (!found && !ff_flag_look(&ring->header->stop)) {
-                if (take_token(loop) != 0)
+                by_timer = take_token(loop);
+                if (by_timer < 0)
                     return FF_STEP_LOST;
+                if (by_timer)
+                    ff_ring_pay(ring);
                 FF_KILL_POINT(&ring->header->kill_hits, "token");
                 looking = 0;
             }
@@ -74,6 +88,8 @@ int ff_loop_acquire(ff_loop *loop)
         if (found) {
             if (begun != 0)
                 ff_counter_add(&mine->idle_ns, ff_now_ns() - begun);
+            if (by_timer && ff_ring_is_open(ring) && ff_ring_sleepers(ring) > 0 && ff_ring_owe(ring))
+                ff_timer_set(loop->timer, 1);
             return FF_STEP_DONE;
         }
     }

@@ -15,6 +15,7 @@ typedef struct ff_loop {
     ff_ring ring;
     unsigned number; /* from 0; its owner number is one more */
     int work_fd, ready_fd;
+    int timer; /* see the note on owing in ring.h; -1: there is none */
     uint64_t patience_ns; /* looks for a cell for so long before it goes to sleep: for work that comes in microseconds */
     ff_claim claim;
     uint64_t begun_ns; /* when the row in hand was noted */

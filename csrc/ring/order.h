@@ -1,7 +1,7 @@
 /* order: every atomic operation of the ring's protocol, each with the reason why its ordering is enough.
  *
  *   cells     one word each; who may change it is its state
- *   flags     asleep and waiting, which follow Dekker's rule; stop, attached
+ *   flags     asleep, waiting and owed, which follow Dekker's rule; stop, attached
  *   notes     what a worker has in hand
  *   counters  one writer each
  *

@@ -1,11 +1,20 @@
 /* ring: layout and cell arithmetic of ring.h; no system calls, no waiting. */
+#define _GNU_SOURCE
 #include "ring/ring.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "ring/killpoint.h"
 
-#define PAGE 4096u
+#define SMALLEST_PAGE 4096u
+
+/* 4, 16 or 64 KiB: slots begin where the system can give memory back. */
+static uint64_t page_bytes(void)
+{
+    const long bytes = sysconf(_SC_PAGESIZE);
+    return bytes > (long)SMALLEST_PAGE ? (uint64_t)bytes : SMALLEST_PAGE;
+}
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
 {
@@ -18,7 +27,8 @@ static uint64_t lay_out(const ff_ring_shape *shape, ff_ring_header *header)
     if (shape->slots == 0 || shape->rows == 0 || shape->rows_per_cell == 0 || shape->rows_per_cell > shape->rows ||
         shape->workers == 0 || shape->workers > FF_MAX_WORKERS || shape->row_bytes == 0)
         return 0;
-    if (shape->slots > 1u << 20 || shape->rows > 1u << 26 || shape->row_bytes > (uint64_t)1 << 46)
+    const uint64_t page = page_bytes();
+    if (shape->slots > FF_MAX_SLOTS || shape->rows > FF_MAX_ROWS || shape->row_bytes > (uint64_t)1 << 46)
         return 0;
     uint64_t slot_bytes, cells = (shape->rows + shape->rows_per_cell - 1) / shape->rows_per_cell;
     if (__builtin_mul_overflow((uint64_t)shape->rows, shape->row_bytes, &slot_bytes) || slot_bytes > (uint64_t)1 << 60)
@@ -26,12 +36,12 @@ static uint64_t lay_out(const ff_ring_shape *shape, ff_ring_header *header)
     header->magic = FF_RING_MAGIC;
     header->shape = *shape;
     header->cells_per_slot = (uint32_t)cells;
-    header->slot_stride = round_up(slot_bytes, PAGE);
-    header->table_at = PAGE;
+    header->slot_stride = round_up(slot_bytes, page);
+    header->table_at = page;
     header->cells_at = round_up(header->table_at + shape->workers * sizeof(ff_worker_entry), 64);
     header->descriptors_at = round_up(header->cells_at + shape->slots * cells * sizeof(uint64_t), 64);
     header->descriptor_stride = round_up(sizeof(ff_descriptor) + shape->rows * (sizeof(int64_t) + 1), 64);
-    header->slots_at = round_up(header->descriptors_at + shape->slots * header->descriptor_stride, PAGE);
+    header->slots_at = round_up(header->descriptors_at + shape->slots * header->descriptor_stride, page);
     uint64_t slots_bytes;
     if (__builtin_mul_overflow(header->slot_stride, (uint64_t)shape->slots, &slots_bytes) ||
         slots_bytes > (uint64_t)1 << 61)
@@ -68,7 +78,7 @@ static void view(ff_ring *ring, void *base)
 int ff_ring_init(ff_ring *ring, void *base, const ff_ring_shape *shape)
 {
     _Static_assert(sizeof(ff_worker_entry) == 128, "one worker's stores must not share a line with another's");
-    _Static_assert(sizeof(ff_ring_header) <= PAGE, "the header is one page");
+    _Static_assert(sizeof(ff_ring_header) <= SMALLEST_PAGE, "the header is one page");
     if (lay_out(shape, base) == 0)
         return -1;
     view(ring, base);
@@ -81,7 +91,7 @@ int ff_ring_attach(ff_ring *ring, void *base, uint64_t total)
 {
     const ff_ring_header *header = base;
     ff_ring_header expected;
-    if (total < PAGE || header->magic != FF_RING_MAGIC || header->total_bytes != total ||
+    if (total < SMALLEST_PAGE || header->magic != FF_RING_MAGIC || header->total_bytes != total ||
         lay_out(&header->shape, &expected) != total || expected.slots_at != header->slots_at)
         return -1;
     view(ring, base);
@@ -142,6 +152,30 @@ uint32_t ff_ring_sleepers(const ff_ring *ring)
     for (uint32_t w = 0; w < ring->workers; w++)
         asleep += ff_flag_look(&ring->table[w].asleep) != 0;
     return asleep;
+}
+
+int ff_ring_is_open(const ff_ring *ring)
+{
+    size_t all = (size_t)ring->slots * ring->cells_per_slot;
+    for (size_t c = 0; c < all; c++) {
+        uint64_t word = ff_cell_look(&ring->cells[c]);
+        if (FF_CELL_STATE(word) == FF_OPEN && FF_CELL_OWNER(word) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+int ff_ring_owe(ff_ring *ring)
+{
+    if (ff_flag_look(&ring->header->owed))
+        return 0;
+    ff_flag_set(&ring->header->owed, 1);
+    return 1;
+}
+
+void ff_ring_pay(ff_ring *ring)
+{
+    ff_flag_set(&ring->header->owed, 0);
 }
 
 int ff_ring_sleeper(const ff_ring *ring, int worker)

@@ -29,6 +29,11 @@
  * have taken a token with it: after each death the consumer posts again for every sleeper.  After a loop was left,
  * slots drain cell by cell and no batch of theirs will be complete: with nothing else to wait for, the consumer asks for
  * a signal at every cell (FF_WAIT_CELL), and looks for a free slot once more before it polls.
+ *
+ * Owing: while small units come and go, waking a further worker costs more than the work, so the consumer leaves it and
+ * pays before it sleeps.  Its loop may take long instead, so a timer that all workers sleep on comes for the debt.  The
+ * consumer opens a cell, then looks at owed and sets the timer unless it stands; the worker that gets the timer clears
+ * owed, then looks at the cells.  Where it leaves cells open beside sleepers it sets the timer again, for the next one.
  */
 #ifndef FF_RING_H
 #define FF_RING_H
@@ -39,6 +44,8 @@
 #include "ring/order.h"
 
 #define FF_RING_MAGIC 0x31676e6972666666ull
+#define FF_MAX_SLOTS (1u << 20)
+#define FF_MAX_ROWS (1u << 26)
 #define FF_MAX_WORKERS 4095 /* the owner field has 12 bits; owner 0 is nobody, worker w is owner w + 1 */
 
 enum ff_state { FF_FREE = 0, FF_OPEN = 1, FF_WRITING = 2, FF_READY = 3, FF_LEASED = 4 };
@@ -79,6 +86,7 @@ typedef struct ff_ring_header {
     uint64_t slot_stride, table_at, cells_at, descriptors_at, descriptor_stride, slots_at;
     _Alignas(64) ff_flag waiting; /* an ff_wait: the consumer may be blocked in poll */
     _Alignas(64) ff_flag stop;
+    _Alignas(64) ff_flag owed; /* wake-ups are owed, and the timer will come for them */
     _Alignas(64) ff_counter kill_hits; /* test builds: passes of the kill point named by FF_KILL_AT */
 } ff_ring_header;
 
@@ -121,6 +129,13 @@ void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoc
 
 /* How many workers may be asleep: as many tokens wake them all. */
 uint32_t ff_ring_sleepers(const ff_ring *ring);
+
+/* Whether a cell is open to anybody. */
+int ff_ring_is_open(const ff_ring *ring);
+
+/* Take over a debt of wake-ups: 1 where nobody had, and the timer is to be set.  Or it is paid. */
+int ff_ring_owe(ff_ring *ring);
+void ff_ring_pay(ff_ring *ring);
 
 /* The number of a worker that may be asleep, -1 where there is none; with a worker's number (-1: any) only that one.
  * Then, before a token is posted to it, take its flag down: once it has the token, it may go to sleep again. */

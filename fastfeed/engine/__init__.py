@@ -9,7 +9,7 @@ feed.py      the consumer's loop: open, wait, deliver        memory.py  memfds: 
 ring.py      slots, their books, and all shared words        boot.py    what consumer and worker agree on at the start
 crew.py      worker processes: start, watch, restart, stop   death.py   one worker's end, in words
 recovery.py  who died on what, and how work goes on          turn.py    which loop may go on, and who waits for whom
-fork.py      what a forked child does with all this
+fork.py      what a forked child does with all this          payload.py  a ring whose slots grow to what they carry
 
 Words: slot (memory of one batch or payload), cell (rows of a slot that one worker claims), lease (what keeps a slot
 from being used again), crew (the workers of one feed), unit (what fills one slot).

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 # Where the crew puts a worker's descriptors.  A worker's thread watches CONSUMER_FD and the next one, LIFE_FD.
-RING_FD, WORK_FD, READY_FD, CONSUMER_FD, LIFE_FD, SPEC_FD, TABLE_FD = range(3, 10)
+RING_FD, WORK_FD, READY_FD, CONSUMER_FD, LIFE_FD, TIMER_FD, SPEC_FD, TABLE_FD = range(3, 11)
 # What a failed row may hold of its failure, however large the row is: the consumer copies it for every failed row.
 FAILURE_BYTES = 64 << 10
 

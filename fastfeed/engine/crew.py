@@ -31,6 +31,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from fastfeed import _native
 from fastfeed.engine.boot import (
     CONSUMER_FD,
     LIFE_FD,
@@ -38,6 +39,7 @@ from fastfeed.engine.boot import (
     RING_FD,
     SPEC_FD,
     TABLE_FD,
+    TIMER_FD,
     WORK_FD,
     WorkerKind,
     interpreter_options,
@@ -63,6 +65,8 @@ _ONE_THREAD = (
     *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")),
     "OPENCV_FOR_THREADS_NUM",
 )
+# What a worker may sleep beside an open cell: to be woken by the timer again and again costs it next to nothing then.
+_OWED_NS = 10_000_000
 _START_DEATHS = 3
 _IDLE_DEATHS = 12
 _FIRST_BACKOFF_S, _LAST_BACKOFF_S = 0.05, 2.0
@@ -134,6 +138,7 @@ class Crew:
             # It closes when this process ends or becomes another program.
             read_end, self._life_fd = os.pipe()
             self._adopt(LIFE_FD, read_end)
+            self._adopt(TIMER_FD, _native.new_timer())
             self._adopt(SPEC_FD, self._sealed_spec())
             self._spec = b""
             self._adopt(TABLE_FD, os.dup(self._ring.fd if self._table_fd is None else self._table_fd))
@@ -205,7 +210,8 @@ class Crew:
         """Post tokens: for this worker (-1: for whoever is asleep first), or for every worker that may be asleep.
 
         Waking a process costs more than a small unit of work.  While units come and go briskly, one for anybody is
-        left to the workers that are awake; `wake` without arguments makes up for it before the consumer sleeps.
+        left to the workers that are awake; `wake` without arguments makes up for it before the consumer sleeps, and a
+        timer does where the loop takes long instead.
         """
         ring = self._ring
         if not self._own_wake:
@@ -215,9 +221,11 @@ class Crew:
             return
         if brisk and worker == -1 and ring.sleepers() < len(self._pids):
             self._owing = True
+            ring.owe(self._fds[TIMER_FD], _OWED_NS)
             return
         if self._owing:
             worker, self._owing = None, False
+            ring.pay()
         # Each by its number: a woken worker may find nothing and sleep again while this loop runs, and must not take a
         # token that is meant for another.
         for each in self._pids if worker is None else (worker,):

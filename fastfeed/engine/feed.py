@@ -31,11 +31,13 @@ from typing import Any, Self, cast
 from fastfeed.engine.crew import Crew, limits_named
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
+from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
-from fastfeed.engine.ring import Damaged, Ring, Slot, Totals, ring_of
+from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
+from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole
 
 _NOTHING: dict[int, Any] = {}
@@ -249,7 +251,7 @@ class Feed:
         if not units.any():
             return  # no worker is started for nothing
         running = self._started()
-        ring = running.ring
+        ring, half = running.ring, len(running.ring.slots) // 2
         while not turn.over:
             if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
                 self._look(running)
@@ -262,8 +264,9 @@ class Feed:
             done = self._first_complete(running) or self._wait(turn, running)
             while done is not None:
                 turn.failure = self._deliver(turn, running, done)
-                # What holds no slot is handed over together: small units spend less on going round.
-                more = self._pending and turn.failure is None and not ring.holds
+                # What holds no slot is handed over together: small units spend less on going round.  Not so many of
+                # them, nor to a slow loop, that the workers would wait for slots to be opened.
+                more = self._brisk and len(self._pending) > half and turn.failure is None and not ring.holds
                 done = self._first_complete(running) if more else None
             if turn.batches:
                 yield
@@ -309,6 +312,8 @@ class Feed:
                     if payload is not None:
                         ring.put(slot, payload)
             except Exception as error:  # the user's iterable or item; what came before it is delivered first
+                if interrupts(error):
+                    raise
                 order, units.failure = None, error
             if order is None:
                 units.over = True

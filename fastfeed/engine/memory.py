@@ -14,8 +14,10 @@ TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What a payload slot grows by at least, and the page size that everything is rounded to.
+# What a payload slot grows by at least, and what its size is rounded to: whole pages, which have 64 KiB at most.
 _STEP = 64 << 10
+# What is made to exist in one call: some ten milliseconds.
+_PIECE = 64 << 20
 _SMALLER = "lower prefetch, or pass and return smaller pieces"
 
 
@@ -65,7 +67,9 @@ def allocate(fd: int, start: int, size: int, remedy: str) -> None:
         If the system does not have that much memory.
     """
     try:
-        os.posix_fallocate(fd, start, size)
+        # In pieces, or a signal would wait for all of it, and one that comes again and again begin it again and again.
+        for at in range(start, start + size, _PIECE):
+            os.posix_fallocate(fd, at, min(_PIECE, start + size - at))
     except OSError as error:
         from fastfeed.machine import said_bytes
 

@@ -7,6 +7,7 @@ STEP_STOP = FF_STEP_STOP
 WAIT_NOT = FF_WAIT_NOT
 WAIT_BATCH = FF_WAIT_BATCH
 WAIT_CELL = FF_WAIT_CELL
+MAX_SLOTS = FF_MAX_SLOTS
 MAX_WORKERS = FF_MAX_WORKERS
 
 
@@ -241,6 +242,15 @@ cdef class Ring:
             while write(fd, &one, sizeof(one)) < 0 and errno == EINTR:
                 pass
 
+    def owe(self, int timer, uint64_t after_ns):
+        """Leave it to the timer to wake somebody, unless it is set already."""
+        if ff_ring_owe(&self.ring):
+            ff_timer_set(timer, after_ns)
+
+    def pay(self):
+        """Whoever was to be woken is: the next debt sets the timer anew."""
+        ff_ring_pay(&self.ring)
+
     def sleepers(self):
         return ff_ring_sleepers(&self.ring)
 
@@ -425,10 +435,19 @@ cdef class Loop:
             raise ValueError("not a ring that this build of fastfeed laid out")
         self.mapping = mapping
         self.loop.number, self.loop.work_fd, self.loop.ready_fd = number, work_fd, ready_fd
+        self.loop.timer = -1
 
     def attach(self):
         """Tell the consumer that this worker has reached its loop."""
         ff_loop_attach(&self.loop)
+
+
+def new_timer():
+    """A descriptor that becomes readable when its time has come; closed on exec."""
+    cdef int timer = ff_timer_new()
+    if timer < 0:
+        raise OSError(-timer, "cannot make a timer")
+    return timer
 
 
 def settle(int consumer_pidfd, unsigned number, int last_fd):

@@ -11,15 +11,13 @@ An interrupt may end any call here half-way, after any call that it makes.  A sl
 is stored just before the slot changes lists, with no call in between, and what an interrupted call has not done yet is
 done by the next one.
 
-The slots of a `Ring` hold rows of one size, and exist once they have been used.  Those of a `PayloadRing` lie far apart
-in a sparse file and grow to what they carry: no value is too large for its slot, only for the memory.
+The slots of a `Ring` hold rows of one size, and exist once they have been used; see `payload` for those that grow.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import resource
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -27,7 +25,7 @@ from typing import Any, Final, NamedTuple
 from fastfeed import _native
 from fastfeed.engine.boot import FAILURE_BYTES
 from fastfeed.engine.fork import part, tell
-from fastfeed.engine.memory import allocate, grow, refused, sealed, too_large
+from fastfeed.engine.memory import allocate, refused, sealed, too_large
 from fastfeed.errors import RingMemoryError
 from fastfeed.machine import memory_limit, said_bytes
 
@@ -36,20 +34,10 @@ OPEN: Final = "open"
 LEASED: Final = "leased"
 DRAINING: Final = "draining"
 
-PAGE = 4096
-_LESS = "lower prefetch or batch_size"
-_MADV_REMOVE = 9
+PAGE = os.sysconf("SC_PAGE_SIZE")
+LESS = "lower prefetch or batch_size"
 _MADV_POPULATE_WRITE = 23
 _SEQUENCES = 1 << 32
-# Payload slots: addresses for all of them together, far below the 2^47 that a process has.
-_SPARSE_BYTES = 1 << 45
-# A payload slot that has grown beyond this gives the memory back when it has carried far less for a while: the size
-# that is remembered decays by a quarter per use.  The end of an epoch must not cost the next one all its page faults.
-_KEEP_BYTES = 4 << 20
-# A payload up to this size is copied out of its slot, which costs less than a lease; but not out of a slot that has
-# grown beyond what it may keep, since the lease's end is when it gives memory back.
-_COPIED_OUT_BYTES = 64 << 10
-
 # What a slot is to carry: bytes, or a size and what fills so much memory.
 Payload = bytes | tuple[int, Callable[[memoryview], None]]
 
@@ -85,11 +73,15 @@ Totals = Callable[[], tuple[int, int, int, int, int]]
 Taken = tuple[Any, dict[int, tuple[int, bytes]], bool, Totals]
 
 
-_NO_ROWS: dict[int, tuple[int, bytes]] = {}
+NO_ROWS: dict[int, tuple[int, bytes]] = {}
 
 
 class Damaged(Exception):
     """A cell word that cannot be there; the text says whose."""
+
+
+class NoAddressesError(RingMemoryError):
+    """The process has no address space for a ring of this size."""
 
 
 class Slot:
@@ -139,7 +131,7 @@ class Ring:
 
     payloads = False
 
-    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = _LESS) -> None:
+    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = LESS) -> None:
         # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
         # would only make the scan for an open one longer.
         rows_per_cell = -(-rows // 64)
@@ -165,7 +157,7 @@ class Ring:
             if unmapped or (isinstance(error, OSError) and error.errno == errno.EFBIG):
                 what = f"address space for the ring, {said_bytes(size)} in one file,"
                 limits = "raise the limits of this process (ulimit -v and ulimit -f)"
-                raise refused(what, error, f"{limits}, or {remedy}") from error
+                raise NoAddressesError(str(refused(what, error, f"{limits}, or {remedy}"))) from error
             raise
         part(self._shared)
         tell(self)
@@ -173,7 +165,9 @@ class Ring:
         # sleepers(): how many workers may be asleep.  rouse(worker, wake_fds): post a token to a worker that is asleep
         # (-1: to any that is), by its eventfd.
         # totals(): samples, bytes read, and nanoseconds of reading, working and idling, over all workers.
+        # owe(timer, after_ns), pay(): leave it to a timer to wake somebody; say that it is done.
         self.sleepers, self.rouse, self.totals = self._shared.sleepers, self._shared.rouse, self._shared.totals
+        self.owe, self.pay = self._shared.owe, self._shared.pay
         self._stride = self._shared.slot_stride
         self.slots = [
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
@@ -186,9 +180,11 @@ class Ring:
 
     def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
         limit = memory_limit()
-        if self.size == 0 or self.size > limit:
-            needs = f"the ring, {slots} slots of {rows} rows of {said_bytes(row_bytes)}, needs"
-            raise too_large(needs, slots * rows * row_bytes, limit, self._remedy)
+        ring = f"the ring, {slots} slots of {rows} rows of {said_bytes(row_bytes)},"
+        if self.size == 0:
+            raise RingMemoryError(f"{ring} has more rows, or larger ones, than a ring can have: {self._remedy}")
+        if self.size > limit:
+            raise too_large(f"{ring} needs", slots * rows * row_bytes, limit, self._remedy)
 
     def _allocate(self, upto: int) -> None:
         """Have the pages up to this offset exist, so that no store can meet a bus error, and map them here.
@@ -257,7 +253,7 @@ class Ring:
         """Take a complete slot from the workers."""
         memory = self._memory(slot)
         failed = self.take(slot)
-        rows = {row: self._failed_row(slot, row) for row in failed} if failed else _NO_ROWS
+        rows = {row: self._failed_row(slot, row) for row in failed} if failed else NO_ROWS
         return memory, rows, self.scarce, self.totals
 
     def _memory(self, slot: Slot) -> Any:
@@ -392,7 +388,7 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self.sleepers, self.rouse, self.totals, self._shared, self._mapping
+            del self.sleepers, self.rouse, self.totals, self.owe, self.pay, self._shared, self._mapping
             os.close(fd)
 
     def forked(self) -> None:
@@ -400,97 +396,7 @@ class Ring:
         self.close()
 
 
-class PayloadRing(Ring):
-    """A ring whose slots carry one payload each, of any size.
-
-    Parameters
-    ----------
-    slots, workers, remedy
-        As for `Ring`.
-    plain : bytes
-        How a payload begins that may be copied out of its slot.
-    """
-
-    payloads = True
-
-    def __init__(self, slots: int, workers: int, remedy: str = _LESS, plain: bytes = b"") -> None:
-        self._plain = plain
-        super().__init__(slots, 1, min(memory_limit(), _sparse_bytes() // slots) // PAGE * PAGE, workers, remedy)
-
-    def _refuse_too_large(self, slots: int, rows: int, row_bytes: int) -> None:
-        """Nothing: its slots are address space until something is put there."""
-
-    def next_free(self) -> Slot | None:
-        """The free slot that is to be opened next, or None."""
-        return self._free[0] if self._free else None
-
-    def memory(self) -> memoryview | None:
-        """None: far more addresses than memory."""
-        return None
-
-    def put(self, slot: Slot, payload: Payload) -> None:
-        """Have a slot carry a payload."""
-        if isinstance(payload, bytes):
-            if self._shared.put(slot.number, payload):
-                return
-            self.room(slot, len(payload))[:] = payload
-            self.set_used(slot, len(payload))
-        else:
-            size, fill = payload
-            fill(self.room(slot, size))
-            self.set_used(slot, size)
-
-    def room(self, slot: Slot, size: int) -> memoryview:
-        """The first `size` bytes of a slot, made to exist."""
-        had = self._shared.allocated(slot.number)
-        slot.needed = max(slot.needed, size)
-        if size > had:
-            self._shared.set_allocated(slot.number, grow(self.fd, slot.at, size, self._stride, had, self._remedy))
-        return self._shared.payload(slot.number, size)
-
-    def set_used(self, slot: Slot, size: int) -> None:
-        """Note how many bytes of a slot are the payload."""
-        self._shared.set_used(slot.number, size)
-
-    def collect(self, slot: Slot) -> Taken:
-        """Take a complete slot from the workers; a small payload is copied out, and its slot is free then."""
-        content = self._shared.copied_out(slot.number, self._plain, _COPIED_OUT_BYTES, _KEEP_BYTES)
-        if content is None:
-            return super().collect(slot)
-        slot.state = FREE
-        slot.unit = None
-        self._free.append(slot)
-        return content, _NO_ROWS, False, self.totals
-
-    def _memory(self, slot: Slot) -> Any:
-        return memoryview(self.lease(slot))
-
-    def _failed_row(self, slot: Slot, row: int) -> tuple[int, bytes]:
-        return self._shared.code(slot.number, row), b""  # the payload says why
-
-    def _release(self, slot: Slot) -> None:
-        self._shared.release(slot.number, False)
-        allocated = self._shared.allocated(slot.number)
-        slot.needed = max(self._shared.used(slot.number), slot.needed - slot.needed // 4)
-        if allocated > max(_KEEP_BYTES, 4 * slot.needed) and self._mapping.advise(slot.at, allocated, _MADV_REMOVE):
-            self._shared.set_allocated(slot.number, 0)
-
-
 def _sound(state: int) -> int:
     if state < 0:
         raise Damaged(f"worker {-2 - state}" if state < -1 else "an unknown writer")
     return state
-
-
-def ring_of(shape: Shape, slots: int | None, workers: int, remedy: str) -> Ring:
-    """Make a ring of this many slots (None: as many as suit the work)."""
-    slots = shape.slots if slots is None else slots
-    if shape.row_bytes is None:
-        return PayloadRing(slots, workers, remedy, shape.plain)
-    return Ring(slots, shape.rows, shape.row_bytes, workers, remedy)
-
-
-def _sparse_bytes() -> int:
-    """Address space for all payload slots: at most a quarter of what this process may have, for two feeds may run."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return _SPARSE_BYTES if limit == resource.RLIM_INFINITY else min(_SPARSE_BYTES, limit // 4)

@@ -17,7 +17,7 @@ from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.spec import packed_spec
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
-from fastfeed.wire.failure import failure, said, worker_error
+from fastfeed.wire.failure import item_failure, said, worker_error
 
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Task
@@ -204,7 +204,7 @@ class FunctionJob:
                         try:
                             reply = next(replies, _OVER)
                         except (Exception, SystemExit) as error:
-                            failed = self._error(unit, failure(error))
+                            failed = self._error(unit, item_failure(error, frameless=False))
                             reply = _OVER
                     if reply is _OVER:
                         break

@@ -34,7 +34,8 @@ def map(
         called again with the same item after a worker's death, and once in each worker if it draws random numbers.
     iterable : iterable
         Read in this process, and no further than what is in flight.  It may yield the same object each time.  An
-        iterator serves for one epoch only.
+        iterator serves for one epoch only.  One that waits for what the loop does with results, such as a queue that
+        the loop fills, must have ``prefetch * chunk_size`` items to give before that: pass 1 for both where it has one.
     batch_size : int, optional
         Collate this many results into one batch: arrays of one shape become one array, numbers an array, tuples and
         dicts go by position and key, anything else a list.

@@ -10,6 +10,10 @@ cdef class FunctionWorker(Loop):
         """Look for work this long before going to sleep."""
         self.loop.patience_ns = patience_ns
 
+    def set_timer(self, int timer):
+        """Sleep on the consumer's timer, too."""
+        self.loop.timer = timer
+
     def take(self):
         """Claim a slot, asleep while there is none; its number, or -1 to stop."""
         cdef int step

@@ -6,7 +6,7 @@ import os
 import sys
 
 from fastfeed import _native
-from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, WORK_FD
+from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, TIMER_FD, WORK_FD
 from fastfeed.engine.memory import grow
 from fastfeed.functions.caller import GivenBack
 from fastfeed.functions.spec import Spec
@@ -40,6 +40,7 @@ def main() -> None:
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
     worker.set_patience(_PATIENCE_NS)
+    worker.set_timer(TIMER_FD)
     reserve = _reserver(worker)
     try:
         caller = spec.caller()

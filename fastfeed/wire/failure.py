@@ -45,9 +45,17 @@ def failure(error: BaseException, frameless: bool = False) -> Failure:
 
 
 def item_failure(error: BaseException, frameless: bool) -> Failure:
-    """The same for one item; running out of memory for its result concerns every item, so that is raised."""
+    """The same for one item.  What concerns every item is raised: no memory for its result, an interrupt.
+
+    With frames it stays in this process, which is the consumer then; a worker's signals are the function's business.
+    """
     if isinstance(error, RingMemoryError):
         raise error
+    if not frameless:
+        from fastfeed.interrupt import interrupts
+
+        if interrupts(error):
+            raise error
     return failure(error, frameless)
 
 

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import probe
 import psutil
 import pytest
-from user_functions import oom_score, square, waits_with_a_child
+from user_functions import content, oom_score, square, waits_with_a_child
 
 import fastfeed as ff
 from fastfeed.engine import crew, feed
@@ -149,3 +150,39 @@ def test_close_does_not_wait_for_ever_for_a_worker_that_does_not_die(monkeypatch
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert gone(pid)
+
+
+def test_no_worker_sleeps_beside_an_open_cell_while_the_loop_takes_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(feed, "_BRISK_NS", 1 << 62)  # so that wake-ups are owed
+    pipe, more = tmp_path / "pipe", [tmp_path / str(number) for number in range(2)]
+    os.mkfifo(pipe)
+    for number, path in enumerate(more):
+        path.write_text(f"file {number}")
+    paths = ["", "", "", str(pipe), *map(str, more)]
+    with ff.map(content, paths, chunk_size=1, num_workers=2, ordered=False, prefetch=4) as contents:
+        batches = iter(contents)
+        assert next(batches) == ""
+        while not probe.is_being_written(contents, 3):
+            os.sched_yield()
+        probe.wait_for_sleepers(contents, 1)  # the other one reads from the pipe
+        assert next(batches) == ""
+        deadline = time.monotonic() + 30
+        while probe.samples_done(contents) < 4 and time.monotonic() < deadline:  # nobody is in next()
+            os.sched_yield()
+        assert probe.samples_done(contents) >= 4
+        pipe.write_text("piped")
+        assert sorted(batches) == ["", "file 0", "file 1", "piped"]
+
+
+def test_a_burst_is_not_handed_over_whole_to_a_loop_that_may_be_slow() -> None:
+    with ff.map(square, range(100), chunk_size=1, num_workers=1, prefetch=8) as squares:
+        for number, result in enumerate(squares):
+            assert result == square(number)
+            if number == 50:
+                probe.wait_for_sleepers(squares, 1)
+                seen = probe.samples_done(squares)
+            if number == 54:  # of eight that were ready, four were taken at most before others were opened
+                while probe.samples_done(squares) == seen:
+                    os.sched_yield()

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import fastfeed as ff
+from fastfeed import _native
 from fastfeed.engine import memory
+from fastfeed.engine.payload import PayloadRing
+from fastfeed.engine.ring import Ring
 
 
 @pytest.mark.parametrize("writable", [False, True])
@@ -92,3 +95,50 @@ def test_too_little_address_space_is_an_error_with_the_limits_to_raise(monkeypat
     said = r"cannot map 1 bytes\): raise the limits of this process \(ulimit -v and ulimit -f\), or lower prefetch"
     with ff.map(abs, [1], num_workers=1) as feed, pytest.raises(ff.RingMemoryError, match=said):
         list(feed)
+
+
+def test_address_space_that_other_feeds_have_used_up_makes_smaller_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping, asked = _native.Mapping, []
+
+    def refuse_large(fd: int, size: int, writable: bool) -> _native.Mapping:
+        asked.append(size)
+        if size > 1 << 30:
+            raise MemoryError("cannot map")
+        return mapping(fd, size, writable)
+
+    monkeypatch.setattr("fastfeed.engine.payload.memory_limit", lambda: 1 << 40)
+    monkeypatch.setattr("fastfeed._native.Mapping", refuse_large)
+    with ff.map(abs, [-1, -2], num_workers=1, prefetch=4) as feed:
+        assert list(feed) == [1, 2]
+    assert len(asked) > 3
+    assert asked[-1] <= 1 << 30
+    with (
+        ff.map(abs, [1], num_workers=1, prefetch=1 << 10) as feed,
+        pytest.raises(ff.RingMemoryError, match="ulimit -v"),
+    ):
+        list(feed)
+
+
+def test_memory_is_made_to_exist_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda _fd, start, size: asked.append((start, size)))
+    memory.allocate(-1, 4096, 200 << 20, "lower prefetch")
+    assert max(size for _, size in asked) <= 64 << 20
+    ends = [start + size for start, size in asked]
+    assert [start for start, _ in asked] == [4096, *ends[:-1]]
+    assert ends[-1] == 4096 + (200 << 20)
+
+
+@pytest.mark.parametrize("make", [lambda: Ring(2, 3, 100, 1), lambda: PayloadRing(3, 1)], ids=["rows", "payloads"])
+def test_slots_begin_at_pages_whatever_their_size(make: Callable[[], Ring]) -> None:
+    ring = make()
+    page = os.sysconf("SC_PAGE_SIZE")
+    assert [slot.at % page for slot in ring.slots] == [0] * len(ring.slots)
+    ring.close()
+
+
+def test_more_slots_or_rows_than_a_ring_can_have_are_refused() -> None:
+    with pytest.raises(ff.ConfigError, match=r"prefetch=1048577: pass a whole number, from 1 to 1048576"):
+        ff.map(abs, [1], prefetch=(1 << 20) + 1)
+    with pytest.raises(ff.RingMemoryError, match="more rows, or larger ones, than a ring can have: lower prefetch"):
+        Ring(1, (1 << 26) + 1, 1, 1)

@@ -11,8 +11,9 @@ import pytest
 
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Ledger, Order
+from fastfeed.engine.payload import PayloadRing
 from fastfeed.engine.recovery import Recovery
-from fastfeed.engine.ring import Damaged, PayloadRing, Ring, Slot
+from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.errors import WorkerDied, WorkerError
 
 

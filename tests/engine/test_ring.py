@@ -14,7 +14,8 @@ import pytest
 from probe import finish
 
 from fastfeed import _native
-from fastfeed.engine.ring import FREE, LEASED, Damaged, PayloadRing, Ring
+from fastfeed.engine.payload import PayloadRing
+from fastfeed.engine.ring import FREE, LEASED, Damaged, Ring
 from fastfeed.errors import RingMemoryError
 
 
