@@ -8,7 +8,8 @@ cdef extern from "sys/mman.h" nogil:
     void *MAP_FAILED
 
 cdef extern from "base/codes.h" nogil:
-    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_POISON, FF_E_PYTHON
+    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_LIMIT, FF_E_POISON, FF_E_PYTHON
+    const char *ff_code_text(int code)
 
 cdef extern from "base/key.h" nogil:
     ctypedef struct ff_key:

@@ -11,6 +11,7 @@ WAIT_NOT: int
 WAIT_BATCH: int
 WAIT_CELL: int
 E_CORRUPT: int
+E_LIMIT: int
 E_POISON: int
 E_PYTHON: int
 ERR_LEN: int
@@ -27,6 +28,7 @@ class KernelError(Exception):
     text: str
     def __init__(self, code: int, text: str) -> None: ...
 
+def code_text(code: int) -> str: ...
 def pack_plan(
     ops: Sequence[tuple[int, bytes]],
     out_h: int,

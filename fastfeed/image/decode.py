@@ -42,6 +42,10 @@ class DecodeError(FastfeedError):
     """Bytes that PIL cannot turn into pixels; the text is the reason, without a path."""
 
 
+class BeyondLimitError(DecodeError):
+    """A frame that is larger than `max_pixels`."""
+
+
 @dataclass(frozen=True)
 class Pil:
     """Which PIL is installed.
@@ -164,7 +168,7 @@ def _refuse(image: Image.Image, max_pixels: int | None) -> None:
         raise DecodeError(f"{image.format} is not decoded: {_REFUSED_FORMATS[image.format]}")
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
-        raise DecodeError(
+        raise BeyondLimitError(
             f"{width} x {height} are {width * height} pixels, more than max_pixels={max_pixels}; "
             "pass a larger max_pixels if the file is meant to be so large"
         )

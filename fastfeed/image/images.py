@@ -231,7 +231,11 @@ class _ImageJob(ScheduledJob):
         return self._source.name(index)
 
     def reason(self, code: int, content: bytes) -> str | RowFailure:
-        return from_row(content) if code == _native.E_PYTHON else super().reason(code, content)
+        if code == _native.E_PYTHON:
+            return from_row(content)
+        # A row that is smaller than its reason holds none.
+        more = f"(a row of {self._row_bytes} bytes holds no more of it; num_workers=0 says it all)"
+        return super().reason(code, content) or f"{_native.code_text(code)} {more}"
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self._source.name(index), index, reason)

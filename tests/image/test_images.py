@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,43 @@ def test_a_row_is_as_large_as_its_dtype_says_after_callables_too(dtype: str, ite
         with feed_of([encode(picture(1))], dtype=dtype, transforms=transforms, num_workers=0) as feed:
             ((images, _),) = feed
         assert images.nbytes == 8 * 8 * 3 * item
+
+
+# ---- reasons in small rows ----
+
+
+def only_error(item: Any, size: int, workers: int, **options: Any) -> str:
+    with ff.images([item], size, dtype="uint8", labels=None, on_error="skip", num_workers=workers, **options) as feed:
+        assert list(feed) == []
+        (error,) = feed.errors
+    assert isinstance(error, ff.SampleError)
+    return error.reason
+
+
+SMALL_ROW = "(a row of 3 bytes holds no more of it; num_workers=0 says it all)"
+
+
+@pytest.mark.parametrize(
+    ("item", "options", "words"),
+    [
+        (encode(picture(1))[:-2], {}, "it ends before its image does"),
+        (encode(picture(1)), {"max_pixels": 9}, "it is beyond max_pixels, max_bytes or max_scans"),
+        (encode(picture(1), "PNG"), {"max_pixels": 9}, "it is beyond max_pixels, max_bytes or max_scans"),
+        (b"no image", {}, "it cannot be decoded"),
+        (encode(picture(1)).replace(b"\xff\xdb", b"\xff\xdb\0\0", 1), {}, "it cannot be decoded"),
+    ],
+)
+def test_a_reason_that_is_longer_than_the_row_is_put_in_short(item: bytes, options: Any, words: str) -> None:
+    assert only_error(item, 1, 1, **options) == f"{words} {SMALL_ROW}"
+    whole = only_error(item, 9, 1, **options)
+    assert only_error(item, 1, 0, **options) == whole
+    assert words not in whole or words == "it ends before its image does"
+
+
+def test_a_missing_file_is_named_as_such_in_a_row_of_three_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode(picture(1)))
+    with ff.images([path], 1, dtype="uint8", labels=None, on_error="skip", num_workers=1) as feed:
+        path.unlink()
+        assert list(feed) == []
+        assert feed.errors[0].reason == f"it cannot be opened or read {SMALL_ROW}"
