@@ -46,6 +46,7 @@ cdef extern from "source/read.h" nogil:
     ctypedef struct ff_reader:
         const uint8_t *data
         size_t size
+        int partial
         uint64_t read_ns
 
 cdef extern from "jpeg/header.h" nogil:
@@ -101,6 +102,7 @@ cdef extern from "image/sample.h" nogil:
                        uint64_t seed)
     void ff_sample_free(ff_sample *sample)
     int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
+    int ff_sample_rest(ff_sample *sample)
     int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
     int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 

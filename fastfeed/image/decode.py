@@ -141,6 +141,26 @@ def decode(
             raise DecodeError(f"damaged or truncated: {str(error) or type(error).__name__}") from error
 
 
+def refuse_unless_an_image(beginning: bytes | memoryview) -> None:
+    """Raise DecodeError where these first bytes of a file begin no image of a format that PIL knows."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DecodeError(f"only JPEG can be read without PIL: {INSTALL_PIL}") from error
+    prefix = bytes(beginning[:16])
+    if prefix.startswith(b"\xff\xd8\xff"):
+        raise DecodeError(f"the JPEG is corrupt: no header in its first {len(beginning)} bytes")
+    Image.init()
+    with _our_settings():
+        for factory, accept in (Image.OPEN[name] for name in Image.ID):
+            try:
+                if accept(prefix) if accept is not None else factory(io.BytesIO(beginning), ""):
+                    return
+            except Exception:  # what parsers raise where the bytes are of another format
+                continue
+    raise DecodeError("not an image of a format that PIL knows")
+
+
 @contextlib.contextmanager
 def _our_settings() -> Iterator[list[warnings.WarningMessage]]:
     """Give PIL's global settings the values that this module stands for, and put them back.

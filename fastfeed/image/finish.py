@@ -27,9 +27,12 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
 
     def finish(maker: Worker | Sample, step: int) -> None:
         if step == _native.STEP_DECODE:
-            from fastfeed.image.decode import BeyondLimitError, DecodeError, decode
+            from fastfeed.image.decode import BeyondLimitError, DecodeError, decode, refuse_unless_an_image
 
             try:
+                if maker.is_partial():
+                    refuse_unless_an_image(maker.data())
+                    maker.read_rest()
                 rgb, width, height = decode(maker.data(), max_pixels=spec["max_pixels"], orient=spec["orient"])
             except DecodeError as error:
                 code = _native.E_LIMIT if isinstance(error, BeyondLimitError) else _native.E_CORRUPT

@@ -161,6 +161,18 @@ cdef class Kernel:
         """The encoded bytes of the sample in hand; valid until the next one."""
         return <const uint8_t[:self.sample.reader.size]>self.sample.reader.data
 
+    def is_partial(self):
+        """Whether data is only the beginning of a large file."""
+        return self.sample.reader.partial != 0
+
+    def read_rest(self):
+        """Read all of a large file; data is whole then."""
+        cdef int code
+        with nogil:
+            code = ff_sample_rest(&self.sample)
+        if code != 0:
+            raise error_of(code, self.sample.err)
+
     def pixels(self):
         """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
         return bytearray(<const uint8_t[:self.sample.plan.out_h * self.sample.plan.out_w * 3]>self.sample.pixels)

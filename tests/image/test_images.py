@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drive import encode, picture
+from drive import encode, noise, picture
 
 import fastfeed as ff
 
@@ -91,3 +91,55 @@ def test_a_missing_file_is_named_as_such_in_a_row_of_three_bytes(tmp_path: Path)
         path.unlink()
         assert list(feed) == []
         assert feed.errors[0].reason == f"it cannot be opened or read {SMALL_ROW}"
+
+
+# ---- large files ----
+
+LARGE = 5 << 20  # of those above 4 MiB only the beginning is read first
+
+
+def large_file(path: Path, beginning: bytes) -> Path:
+    with path.open("wb") as file:
+        file.write(beginning)
+        file.truncate(LARGE)
+    return path
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        (b"", "not an image of a format that PIL knows"),
+        (b"text, and more of it\n" * 4000, "not an image of a format that PIL knows"),
+        (b"\xff\xd8\xff\xe0", "the JPEG is corrupt: no header in its first 65536 bytes"),
+        (b"\xff\xd8\xff\xff", "the JPEG is corrupt: no header in its first 65536 bytes"),
+    ],
+)
+def test_of_a_large_file_that_is_no_image_only_the_beginning_is_read(
+    tmp_path: Path, beginning: bytes, words: str, workers: int
+) -> None:
+    path = large_file(tmp_path / "large.jpg", beginning)
+    with ff.images([path], 8, labels=None, on_error="skip", num_workers=workers) as feed:
+        assert list(feed) == []
+        assert [error.reason for error in feed.errors] == [words]
+        if workers:
+            assert feed.stats().bytes_read == 65536
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_large_images_are_read_whole(tmp_path: Path, workers: int) -> None:
+    pixels = noise(1400, 1300)
+    paths = []
+    for kind, options in (("BMP", {}), ("TIFF", {}), ("TGA", {}), ("PNG", {"compress_level": 0})):
+        paths.append(tmp_path / f"image.{kind.lower()}")
+        paths[-1].write_bytes(encode(pixels, kind, **options))
+        assert paths[-1].stat().st_size > LARGE
+    padded = encode(pixels[:64, :64], quality=100, subsampling=0)
+    paths.append(large_file(tmp_path / "image.jpg", padded))
+    with ff.images(
+        paths, (1400, 1300), dtype="uint8", labels=None, batch_size=1, num_workers=workers, prefetch=2
+    ) as feed:
+        rows = [np.array(batch[0]) for batch in feed]
+    assert len(rows) == 5
+    for row in rows[:4]:
+        np.testing.assert_array_equal(row, pixels)
