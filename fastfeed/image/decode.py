@@ -4,6 +4,8 @@ Pillow and pillow-simd both provide PIL; neither is a hard dependency, so it is 
 the way of Pillow's ``convert("RGB")``: alpha is dropped, not composited.  What is decided here instead:
 
 - 16-bit grey keeps its high byte, as Pillow does for 16-bit colour; ``convert`` would clip at 255.
+- Floating-point and 32-bit grey is refused: nothing in the file says which value is white, and ``convert`` would make
+  black of [0, 1].
 - Of several frames the first counts.
 - EPS is refused: opening one runs a PostScript interpreter on it.
 """
@@ -186,6 +188,11 @@ def _refuse(image: Image.Image, max_pixels: int | None) -> None:
     """Raise for a frame that must not be decoded; only its header has been read."""
     if image.format in _REFUSED_FORMATS:
         raise DecodeError(f"{image.format} is not decoded: {_REFUSED_FORMATS[image.format]}")
+    if image.mode == "F" or (image.mode == "I" and image.format not in _SIXTEEN_BITS_AS_I):
+        raise DecodeError(
+            f"{image.format} of {'floating-point' if image.mode == 'F' else 'signed or 32-bit'} pixels is not decoded, "
+            "for nothing says which value is white; save it as 8 or 16 bits without a sign"
+        )
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
         raise BeyondLimitError(

@@ -118,11 +118,19 @@ def test_sixteen_bit_png_of_every_colour_type_keeps_its_high_byte(colour: int, c
     same(pixels(png(3, 4, 16, colour, levels.tobytes())), expected)
 
 
-def test_integers_and_floats_without_a_white_are_clipped_as_pillow_does() -> None:
-    integers = np.array([[-5, 0, 17], [254, 255, 70000]], np.int32)
-    same(pixels(tiff(integers, 2)), grey(np.clip(integers, 0, 255).astype(np.uint8)))
-    floats = np.array([[-5.0, 0.0, 17.0], [254.0, 255.0, 1e9]], np.float32)
-    same(pixels(tiff(floats, 3)), grey(np.clip(floats, 0, 255).astype(np.uint8)))
+@pytest.mark.parametrize(
+    ("samples", "sample_format", "words"),
+    [
+        (np.array([[0.0, 0.5, 1.0]], np.float32), 3, "TIFF of floating-point pixels is not decoded"),
+        (np.array([[0.0, 254.0, 1e9]], np.float32), 3, "TIFF of floating-point pixels is not decoded"),
+        (np.array([[-5, 0, 70000]], np.int32), 2, "TIFF of signed or 32-bit pixels is not decoded"),
+        (np.array([[-5, 0, 7000]], np.int16), 2, "TIFF of signed or 32-bit pixels is not decoded"),
+        (np.array([[0, 1, 70000]], np.uint32), 1, "TIFF of signed or 32-bit pixels is not decoded"),
+    ],
+)
+def test_grey_without_an_agreed_white_is_refused(samples: np.ndarray, sample_format: int, words: str) -> None:
+    with pytest.raises(DecodeError, match=f"{words}, for nothing says which value is white; save it as 8 or 16 bits"):
+        decode(tiff(samples, sample_format))
 
 
 def test_cmyk_goes_pillows_way() -> None:
