@@ -60,12 +60,16 @@ int ff_jpeg_may_begin(const uint8_t *data, size_t size)
     return w.stray <= size / 2;
 }
 
-const uint8_t *ff_jpeg_exif(const uint8_t *data, size_t size, size_t *length)
+const uint8_t *ff_jpeg_app1(const uint8_t *data, size_t size, enum ff_app1 kind, size_t *length)
 {
+    static const struct {
+        const char *name;
+        size_t length;
+    } names[] = {[FF_EXIF] = {"Exif\0", 6}, [FF_XMP] = {"http://ns.adobe.com/xap/1.0/", 29}};
     walk w = {0};
     const uint8_t *payload;
     while ((payload = segment(data, size, 0xe1, &w)) != NULL)
-        if (w.length >= 6 && memcmp(payload, "Exif\0\0", 6) == 0) {
+        if (w.length >= names[kind].length && memcmp(payload, names[kind].name, names[kind].length) == 0) {
             *length = w.length;
             return payload;
         }

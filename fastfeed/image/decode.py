@@ -6,6 +6,7 @@ the way of Pillow's ``convert("RGB")``: alpha is dropped, not composited.  What 
 - 16-bit grey keeps its high byte, as Pillow does for 16-bit colour; ``convert`` would clip at 255.
 - Floating-point and 32-bit grey is refused: nothing in the file says which value is white, and ``convert`` would make
   black of [0, 1].
+- A TIFF is turned upright only on request, as other formats are; PIL always turns it.
 - Of several frames the first counts.
 - EPS is refused: opening one runs a PostScript interpreter on it.
 """
@@ -20,7 +21,7 @@ import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastfeed.errors import FastfeedError
 
@@ -127,8 +128,10 @@ def decode(
         try:
             with Image.open(io.BytesIO(data_or_path)) as image:
                 _refuse(image, max_pixels)
+                # Only of a TIFF: to ask a PNG loads it, and what that raises would be lost.
+                stored = _orientation(image) if image.format == "TIFF" else 1
                 image.load()
-                rgb = _to_rgb(_upright(image) if orient else image)
+                rgb = _to_rgb(_turned(image, stored, upright=orient))
                 return rgb.tobytes(), *rgb.size
         except DecodeError:
             raise
@@ -220,27 +223,34 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Return the image as its EXIF orientation says that it should be seen."""
+def _orientation(image: Image.Image) -> int:
+    """Return how the stored image has to be turned, 1 to 8, by its metadata."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # malformed metadata says nothing
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _turned(image: Image.Image, stored: int, *, upright: bool) -> Image.Image:
+    """Return the loaded image upright, or as it was; `stored` is the orientation before PIL loaded it, if a TIFF's."""
     from PIL import Image
 
-    way = Image.Transpose
-    turns: dict[Any, Image.Transpose] = {
-        2: way.FLIP_LEFT_RIGHT,
-        3: way.ROTATE_180,
-        4: way.FLIP_TOP_BOTTOM,
-        5: way.TRANSPOSE,
-        6: way.ROTATE_270,
-        7: way.TRANSVERSE,
-        8: way.ROTATE_90,
-    }
-    try:
-        # After load(): for TIFF, PIL turns the image itself and removes the tag.
-        turn = turns.get(image.getexif().get(_ORIENTATION_TAG))
-    except Exception:  # malformed metadata says nothing
-        turn = None
-    if turn is None:
+    have = _orientation(image)  # for TIFF, PIL turns the image itself, and removes the tag
+    back = 1 if have == stored else {6: 8, 8: 6}.get(stored, stored)
+    way = have if upright else back
+    if way == 1:
         return image
-    turned = image.transpose(turn)
+    turns = Image.Transpose
+    order = (
+        turns.FLIP_LEFT_RIGHT,
+        turns.ROTATE_180,
+        turns.FLIP_TOP_BOTTOM,
+        turns.TRANSPOSE,
+        turns.ROTATE_270,
+        turns.TRANSVERSE,
+        turns.ROTATE_90,
+    )
+    turned = image.transpose(order[way - 2])
     turned.format = image.format  # it says what mode I means
     return turned

@@ -98,7 +98,7 @@ def images(
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
-        Turn images upright by their EXIF orientation.
+        Turn images upright by their EXIF orientation, or XMP's where there is none.
     max_pixels, max_bytes, max_scans : int
         Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
         far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
