@@ -14,8 +14,10 @@ the way of Pillow's ``convert("RGB")``: alpha is dropped, not composited.  What 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
+import re
 import sys
 import threading
 import warnings
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING
 from fastfeed.errors import FastfeedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from PIL import Image
 
@@ -36,6 +38,15 @@ _ORIENTATION_TAG = 0x0112
 _REFUSED_FORMATS = {"EPS": "convert it to PNG first; opening it would run the program that it contains"}
 # Formats whose mode I holds 16-bit values; elsewhere it is 32 bits with no agreed white.
 _SIXTEEN_BITS_AS_I = {"PNG", "PPM"}
+
+# What begins a file of a format that PIL has no decoder for, or only one that has to be installed.
+_OTHERS = (
+    (re.compile(rb"....ftyp(hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "AVIF"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
+    (re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "), "JPEG 2000"),
+)
+_NOT_BUILT_IN = re.compile(r"decoder \w+ not available")
 
 # PIL keeps its limits in module variables, which are changed for the time of one decode; one thread at a time may.
 _pil_settings_lock = threading.Lock()
@@ -130,19 +141,22 @@ def decode(
                 _refuse(image, max_pixels)
                 # Only of a TIFF: to ask a PNG loads it, and what that raises would be lost.
                 stored = _orientation(image) if image.format == "TIFF" else 1
-                image.load()
+                with _libtiff_silent() if image.format == "TIFF" else contextlib.nullcontext():
+                    image.load()
                 rgb = _to_rgb(_turned(image, stored, upright=orient))
                 return rgb.tobytes(), *rgb.size
         except DecodeError:
             raise
         except UnidentifiedImageError as error:
             hints = "".join(f"; {warning.message}" for warning in caught)  # such as "WEBP support not installed"
-            raise DecodeError(f"not an image of a format that PIL knows{hints}") from error
+            raise DecodeError(f"{_unknown(data_or_path[:16])}{hints}") from error
         except Image.DecompressionBombError as error:
             raise DecodeError(f"a frame inside is too large: {error}") from error
         except MemoryError as error:
             raise DecodeError("not enough memory to decode it") from error
         except Exception as error:  # plugins raise whatever their parsers trip over
+            if _NOT_BUILT_IN.fullmatch(str(error)):
+                raise DecodeError(f"PIL is without a decoder for it ({error}): {INSTALL_PIL}, or convert it") from error
             raise DecodeError(f"damaged or truncated: {str(error) or type(error).__name__}") from error
 
 
@@ -163,7 +177,43 @@ def refuse_unless_an_image(beginning: bytes | memoryview) -> None:
                     return
             except Exception:  # what parsers raise where the bytes are of another format
                 continue
-    raise DecodeError("not an image of a format that PIL knows")
+    raise DecodeError(_unknown(prefix))
+
+
+def _unknown(prefix: bytes | bytearray | memoryview) -> str:
+    """Say why PIL cannot tell what a file is that begins so."""
+    for beginning, name in _OTHERS:
+        if beginning.match(prefix):
+            return f"PIL here has no decoder for {name}; convert it to JPEG, PNG or WebP"
+    return "not an image of a format that PIL knows"
+
+
+@contextlib.contextmanager
+def _libtiff_silent() -> Iterator[None]:
+    """Keep libtiff from writing to stderr, where nobody could tell of which file it speaks; PIL raises as well."""
+    set_handler = _libtiff_error_handler()
+    before = None if set_handler is None else set_handler(None)
+    try:
+        yield
+    finally:
+        if set_handler is not None:
+            set_handler(before)
+
+
+@functools.cache
+def _libtiff_error_handler() -> Callable[[int | None], int | None] | None:
+    """Return TIFFSetErrorHandler of the libtiff that PIL uses, or None where there is none to be found."""
+    import ctypes
+
+    from PIL import _imaging
+
+    try:
+        function = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler  # or of what it is linked with
+    except (OSError, AttributeError):
+        return None
+    function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    handler: Callable[[int | None], int | None] = function
+    return handler
 
 
 @contextlib.contextmanager

@@ -245,6 +245,45 @@ def test_what_is_no_image_says_so(data: bytes, words: str) -> None:
         decode(data)
 
 
+JP2 = (
+    b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 "
+    b"\0\0\0\x2djp2h\0\0\0\x16ihdr\0\0\0\x10\0\0\0\x10\0\3\7\7\0\0\0\0\0\x0fcolr\1\0\0\0\0\0\x10"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\xff\x0a\x7f\x00", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    ],
+)
+def test_a_format_without_a_decoder_is_named_and_not_called_damaged(data: bytes, name: str) -> None:
+    with pytest.raises(DecodeError, match=f"^PIL here has no decoder for {name}; convert it"):
+        decode(data + bytes(40))
+
+
+@pytest.mark.skipif(features.check("jpg_2000"), reason="this PIL was built with JPEG 2000")
+def test_a_decoder_that_pil_was_built_without_is_what_is_missing() -> None:
+    with pytest.raises(DecodeError, match=r"^PIL is without a decoder for it \(decoder jpeg2k not available\)"):
+        decode(JP2)
+
+
+@pytest.mark.skipif(not features.check("libtiff"), reason="this PIL was built without libtiff")
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_what_libtiff_says_does_not_reach_stderr(compression: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(encode(photo(60, 60), "TIFF", compression=compression))
+    data[100:140] = b"\xff" * 40
+    with pytest.raises(DecodeError, match="damaged or truncated"):
+        decode(bytes(data))
+    assert capfd.readouterr().err == ""
+    with pytest.raises(OSError, match="decoder error"):  # what the user's own program does is left as it was
+        Image.open(io.BytesIO(data)).load()
+    assert capfd.readouterr().err != ""
+
+
 @pytest.mark.skipif(features.check("webp"), reason="this PIL was built with WebP")
 def test_a_format_that_pil_was_built_without_is_named() -> None:
     with pytest.raises(DecodeError, match="WEBP"):
