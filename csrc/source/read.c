@@ -40,8 +40,8 @@ static int read_open_file(ff_reader *reader, int fd, int64_t max_bytes, int all,
         return ff_fail(err, FF_E_NOT_FILE, "%s",
                        S_ISDIR(info.st_mode) ? "is a directory, not a file" : "is not a regular file");
     if (info.st_size > max_bytes)
-        return ff_fail(err, FF_E_LIMIT, "file has %lld bytes, the limit is %lld", (long long)info.st_size,
-                       (long long)max_bytes);
+        return ff_fail(err, FF_E_LIMIT, "%lld bytes are more than max_bytes = %lld; raise it if that is meant",
+                       (long long)info.st_size, (long long)max_bytes);
     reader->partial = !all && info.st_size > FF_READ_LARGE;
     size_t want = reader->partial ? FF_READ_BEGINNING : (size_t)info.st_size, have = 0;
     int code = reserve(reader, want, err);

@@ -143,3 +143,15 @@ def test_large_images_are_read_whole(tmp_path: Path, workers: int) -> None:
     assert len(rows) == 5
     for row in rows[:4]:
         np.testing.assert_array_equal(row, pixels)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_above_max_bytes_is_refused_by_the_name_of_the_option(tmp_path: Path, workers: int) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode(picture(1)))
+    size = path.stat().st_size
+    with ff.images([path], 8, labels=None, on_error="skip", max_bytes=size - 1, num_workers=workers) as feed:
+        assert list(feed) == []
+        assert feed.errors[0].reason == f"{size} bytes are more than max_bytes = {size - 1}; raise it if that is meant"
+    with ff.images([path], 8, labels=None, max_bytes=size, num_workers=workers) as feed:
+        assert len(list(feed)) == 1
