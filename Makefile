@@ -4,6 +4,7 @@
 #   make check   lint, types, stubs, C      make table   what is promised, and what is measured here
 #   make model   the ring's model          make stress  long and random tests
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
+#   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
 #   make test-frameworks   the adapters, with the frameworks that they are for (PyTorch: about 200 MB)
 #   make clean   remove what was built
@@ -60,6 +61,11 @@ model:
 	@.ci/setup model
 	$(PYTHON) tests/model/run
 
+SECONDS := 60
+fuzz: setup
+	@.ci/setup fuzz
+	$(PY) tests/fuzz/run $(SECONDS)
+
 bench: setup
 	$(PY) -m fastfeed bench $(if $(SOURCE),'$(SOURCE)')
 
@@ -77,4 +83,4 @@ clean:
 distclean: clean
 	rm -rf .venv
 
-.PHONY: setup build compile test test-frameworks stress debug asan check model bench table suites clean distclean
+.PHONY: setup build compile test test-frameworks stress debug asan check model fuzz bench table suites clean distclean

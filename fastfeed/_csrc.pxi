@@ -10,7 +10,8 @@ cdef extern from "sys/mman.h" nogil:
     void *MAP_FAILED
 
 cdef extern from "base/codes.h" nogil:
-    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_POISON, FF_E_PYTHON
+    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_LIMIT, FF_E_POISON, FF_E_PYTHON
+    const char *ff_code_text(int code)
 
 cdef extern from "base/key.h" nogil:
     ctypedef struct ff_key:
@@ -49,6 +50,7 @@ cdef extern from "source/read.h" nogil:
     ctypedef struct ff_reader:
         const uint8_t *data
         size_t size
+        int partial
         uint64_t read_ns
 
 cdef extern from "jpeg/header.h" nogil:
@@ -107,6 +109,7 @@ cdef extern from "image/sample.h" nogil:
                        uint64_t seed)
     void ff_sample_free(ff_sample *sample)
     int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
+    int ff_sample_rest(ff_sample *sample)
     int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
     int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 

@@ -18,6 +18,7 @@ from posix.unistd cimport _SC_PAGESIZE, sysconf, write
 include "_csrc.pxi"
 
 E_CORRUPT = FF_E_CORRUPT
+E_LIMIT = FF_E_LIMIT
 E_POISON = FF_E_POISON
 E_PYTHON = FF_E_PYTHON
 ERR_LEN = FF_ERR_LEN
@@ -50,6 +51,11 @@ cdef class View:
 
     def __dealloc__(self):
         PyBuffer_Release(&self.buffer)
+
+
+def code_text(int code):
+    """What an FF_E_* code alone says of a file."""
+    return ff_code_text(code).decode()
 
 
 cdef object error_of(int code, const char *text):

@@ -50,6 +50,24 @@ def before_restarts(data: bytes, stuffing: bytes) -> bytes:
     return data[: len(data) - len(scan(data))] + codes
 
 
+def all_ones(data: bytes) -> bytes:
+    """With a code of 16 ones more in each table of coefficients, as no JPEG may have it."""
+
+    def more(payload: bytes) -> bytes:
+        out = b""
+        while payload:
+            lengths, count = bytearray(payload[1:17]), sum(payload[1:17])
+            values, rest = payload[17 : 17 + count], payload[17 + count :]
+            if payload[0] == 0x10:
+                lengths[15] += 1
+                values += b"\x01"
+            out, payload = out + payload[:1] + bytes(lengths) + values, rest
+        return out
+
+    segments = [(marker, more(payload) if marker == DHT else payload) for marker, payload in header(data)]
+    return joined(segments, scan(data))
+
+
 # ---- scans of a few bits ----
 
 _QUANTISERS = segment(DQT, b"\0" + b"\x10" * 64)

@@ -28,12 +28,16 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
 
     def finish(maker: Worker | Sample, step: int) -> None:
         if step == _native.STEP_DECODE:
-            from fastfeed.image.decode import DecodeError, decode
+            from fastfeed.image.decode import BeyondLimitError, DecodeError, decode, refuse_unless_an_image
 
             try:
+                if maker.is_partial():
+                    refuse_unless_an_image(maker.data())
+                    maker.read_rest()
                 rgb, width, height = decode(maker.data(), max_pixels=spec["max_pixels"], orient=spec["orient"])
             except DecodeError as error:
-                raise _native.KernelError(_native.E_CORRUPT, str(error)) from error
+                code = _native.E_LIMIT if isinstance(error, BeyondLimitError) else _native.E_CORRUPT
+                raise _native.KernelError(code, str(error)) from error
             step = maker.decoded(rgb, width, height)
         if step == _native.STEP_CALL:
             assert call is not None
@@ -126,7 +130,8 @@ def _line(error: BaseException) -> str:
 def content(error: KernelError, room: int) -> bytes:
     """What a row that could not be finished holds for the consumer, in about as many bytes as it has."""
     if error.code != _native.E_PYTHON:
-        return error.text.encode("utf-8", "replace") + b"\0"
+        text = error.text.encode("utf-8", "replace")[: _native.ERR_LEN - 1] + b"\0"
+        return text if len(text) <= room else b"\0"
     from fastfeed.wire.row_failure import RowFailure, to_row
 
     return to_row(RowFailure.of(error.text, error.__cause__, frameless=True), room)

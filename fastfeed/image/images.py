@@ -101,7 +101,7 @@ def images(
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
-        Turn images upright by their EXIF orientation.
+        Turn images upright by their EXIF orientation, or XMP's where there is none.
     max_pixels, max_bytes, max_scans : int
         Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
         far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
@@ -249,7 +249,11 @@ class _ImageJob(ScheduledJob):
         return self._source.name(index)
 
     def reason(self, code: int, content: bytes) -> str | RowFailure:
-        return from_row(content) if code == _native.E_PYTHON else super().reason(code, content)
+        if code == _native.E_PYTHON:
+            return from_row(content)
+        # A row that is smaller than its reason holds none.
+        more = f"(a row of {self._row_bytes} bytes holds no more of it; num_workers=0 says it all)"
+        return super().reason(code, content) or f"{_native.code_text(code)} {more}"
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self._source.name(index), index, reason)

@@ -167,6 +167,18 @@ cdef class Kernel:
         """What random draws for the sample in hand depend on: (seed, epoch, index)."""
         return self.sample.key.seed, self.sample.key.epoch, self.sample.key.index
 
+    def is_partial(self):
+        """Whether data is only the beginning of a large file."""
+        return self.sample.reader.partial != 0
+
+    def read_rest(self):
+        """Read all of a large file; data is whole then."""
+        cdef int code
+        with nogil:
+            code = ff_sample_rest(&self.sample)
+        if code != 0:
+            raise error_of(code, self.sample.err)
+
     def pixels(self):
         """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
         cdef Py_ssize_t size = <Py_ssize_t>self.sample.plan.out_h * self.sample.plan.out_w * 3

@@ -147,24 +147,6 @@ def test_the_end_marker_of_a_preview_is_not_that_of_the_image() -> None:
 # ---- the same verdict at every scale ---------------------------------------------------------------------------------
 
 
-def all_ones(data: bytes) -> bytes:
-    """With a code of 16 ones more in each table of coefficients, as no JPEG may have it."""
-
-    def more(payload: bytes) -> bytes:
-        out = b""
-        while payload:
-            lengths, count = bytearray(payload[1:17]), sum(payload[1:17])
-            values, rest = payload[17 : 17 + count], payload[17 + count :]
-            if payload[0] == 0x10:
-                lengths[15] += 1
-                values += b"\x01"
-            out, payload = out + payload[:1] + bytes(lengths) + values, rest
-        return out
-
-    segments = [(marker, more(payload) if marker == jpegs.DHT else payload) for marker, payload in jpegs.header(data)]
-    return jpegs.joined(segments, jpegs.scan(data))
-
-
 TAILS = {
     "a second scan": jpegs.segment(jpegs.SOS, b"\1\1\0\0\x3f\0") + b"\0" * 20 + jpegs.END,
     "a second frame": jpegs.segment(jpegs.SOF0, b"\x08\0\x08\0\x08\1\1\x11\0") + jpegs.END,
@@ -174,7 +156,7 @@ TAILS = {
     "stray bytes and restarts": b"\xff\xd7\x12\x34\xff\x00\xff\xff\xff\xd0" + jpegs.END,
 }
 ODD = {name: LARGE[:-2] + tail for name, tail in TAILS.items()} | {
-    "a code of all ones": all_ones(LARGE),
+    "a code of all ones": jpegs.all_ones(LARGE),
     "half the height": LARGE.replace(b"\x01\xc3\x02\x5b", b"\x00\xe0\x02\x5b", 1),
     "half the height, restarts": RESTARTS.replace(b"\x01\xc3\x02\x5b", b"\x00\xe0\x02\x5b", 1),
 }
