@@ -31,9 +31,9 @@ def files(source: object, *, labels: object = "auto") -> Files:
         - ``"auto"``: where a folder has sub-folders with images, each sub-folder is a class, and a file's label is the
           number of its class among the sorted names, which are ``classes``.  Otherwise there are no labels.
         - None: no labels.
-        - a mapping, or a pandas Series indexed by strings: looked up by the path as given, then by the path below the
-          folder (of a glob: below the part without wildcards), then by the file name, then by the file name without
-          its suffix.  `Labels` says what ``on_error`` means for files that it lacks.
+        - a mapping, or a pandas Series or DataFrame indexed by strings: looked up by the path as given, then by the
+          path below the folder (of a glob: below the part without wildcards), then by the file name, then by the file
+          name without its suffix.  `Labels` says what ``on_error`` means for files that it lacks.
         - a sequence, one label per file, in the order of ``paths``; or a dict of such sequences.
         - a callable, called with each path as it stands in ``paths``.
 
@@ -67,7 +67,7 @@ def as_source(source: object, labels: object = "auto") -> Source:
         return source.with_labels(labels)
     if isinstance(source, str | os.PathLike):
         return files_of(os.fsdecode(source), labels)
-    if not can_be_indexed(source) or isinstance(source, memoryview):
+    if not can_be_indexed(source) or isinstance(source, memoryview) or _is_table(source):
         raise ConfigError(_why_not(source))
     items = list(cast("Sequence[Any]", source))
     if not items:
@@ -77,12 +77,22 @@ def as_source(source: object, labels: object = "auto") -> Source:
     return encoded_images(items, labels)
 
 
+def _is_table(source: object) -> bool:
+    """Whether this is a table of pandas, polars, Arrow or Hugging Face: a list of it may be that of its columns."""
+    return hasattr(source, "columns") or hasattr(source, "column_names")
+
+
 def _why_not(source: object) -> str:
     kind = type(source).__name__
     if isinstance(source, bytes | bytearray | memoryview):
         return f"the source is a single {kind} object: pass [data] for one encoded image, or a path as str"
     if isinstance(source, Mapping):
         return "the source is a mapping: pass its keys as the source and itself as labels, images(list(m), labels=m)"
+    if _is_table(source):
+        return (
+            f"the source is a {kind}, a table: pass its column of paths as the source, and that of labels as labels, "
+            f"images(list(table['path']), labels=list(table['label']))"
+        )
     if hasattr(source, "__next__"):
         return (
             f"the source is a {kind}, which can be walked once and not indexed: pass list(...) of it, "
