@@ -46,6 +46,8 @@ def images(
     *,
     transforms: Iterable[object] | None = None,
     labels: Mapping[str, Any] | Sequence[Any] | Callable[[str], Any] | str | None = "auto",
+    exclude: str | Iterable[str] | None = None,
+    classes: Iterable[str] | None = None,
     batch_size: int = 32,
     shuffle: bool = False,
     seed: int | None = 0,
@@ -78,6 +80,9 @@ def images(
         same out; the slow road), then perhaps `Normalize`.  With `size` as well, `Resize(size)` comes first.
     labels : "auto", None, mapping, sequence, callable or dict of sequences
         "auto" takes those of the source.  A mapping goes by file name or path.
+    exclude, classes : str or sequence of str, optional
+        Of a folder: names or globs that are left out; the class folders to take, in the order of their numbers.  See
+        `fastfeed.files`.
     batch_size : int
         Samples in a batch; the last batch of an epoch is shorter unless `drop_last`.
     shuffle : bool
@@ -136,7 +141,7 @@ def images(
     seed = options.seed(seed)
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
-    found = as_source(source, labels)
+    found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index), engine)
