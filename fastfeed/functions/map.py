@@ -48,7 +48,8 @@ def map(
         out.
     seed : int, "rank" or None
         Random numbers depend on (seed, epoch, index) alone: the global generators of `random`, NumPy and torch begin
-        there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`).
+        there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`),
+        but not those that are items.
         "rank" is 0, or the rank that a launcher (torchrun, Slurm, MPI) has given this process; None draws a seed.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts chunks, or batches.

@@ -63,6 +63,11 @@ class GeneratorCaller(Caller):
         """Random generators that the function and its arguments hold."""
         return [*super().held(), *self._held_by(self._arguments())]
 
+    def forget_held(self) -> None:
+        """Let the next `held` look for them."""
+        super().forget_held()
+        self._of_arguments = None
+
     def _held_by(self, arguments: Arguments) -> list[Held]:
         if self._of_arguments is None or self._of_arguments[0] is not arguments:
             known = {id(held.generator) for held in super().held()}

@@ -186,8 +186,8 @@ class _ImageJob(ScheduledJob):
         # As they are now, whatever becomes of them; why they cannot be sent matters only to workers.
         self._calls: bytearray | frame.UnpicklableError | None = None
         self._held = held_by_callables(compiled.callables, {})
+        self._spec["bases"] = {held.path: held.base for held in self._held}
         if compiled.callables:
-            self._spec["bases"] = {held.path: held.base for held in self._held}
             try:
                 size, pieces = callables.packed(compiled.callables)
                 self._calls = bytearray(size)
@@ -222,6 +222,9 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
+        self._held = held_by_callables(
+            functions, self._spec["bases"]
+        )  # the user's very objects, which may have changed
         call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
         finish = finisher(self._spec, call)
 

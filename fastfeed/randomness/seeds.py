@@ -51,7 +51,7 @@ def random_state() -> tuple[Any, ...]:
     return (
         None if python is None else python.getstate(),
         None if state is None else (state[1].tobytes(), *state[2:]),
-        None if torch is None or torch_global() is None else _plain(torch_global().get_state()),
+        None if torch is None else _torch_state(),
     )
 
 
@@ -59,6 +59,17 @@ def _numpy_state() -> Any:
     # By getattr, because a module that is still being loaded may lack its functions.
     get_state = getattr(sys.modules.get("numpy.random"), "get_state", None)
     return None if get_state is None else get_state()
+
+
+def _torch_state() -> Any:
+    torch = torch_global()
+    if torch is None:
+        return None
+    state = torch.get_state()
+    try:
+        return state.numpy().tobytes()
+    except Exception:  # a torch that was built without NumPy, or for another one; the list takes ten times as long
+        return state.tolist()
 
 
 def _packed(numbers: Sequence[int]) -> bytes:

@@ -106,6 +106,24 @@ def test_generators_differ_as_their_own_seeds_do() -> None:
     assert first(1) == first(1) != first(2)
 
 
+def test_a_generator_that_is_put_in_another_s_place_is_seeded_too() -> None:
+    holder = Holder()
+
+    def drawn() -> list[float]:
+        feed.set_epoch(0)
+        return [numbers[2] for numbers in feed]
+
+    with ff.map(holder, range(4), num_workers=0) as feed:
+        first = drawn()
+        holder.rng.random()
+        assert drawn() == first  # its base is its state when it was first seen
+        holder.rng = np.random.default_rng(9)
+        other = drawn()
+    assert not set(other) & set(first)
+    with ff.map(functools.partial(drawn_from, np.random.default_rng(9)), range(4), num_workers=1) as feed:
+        assert list(feed) == other
+
+
 def test_a_module_s_generator_begins_in_each_worker_where_it_stands_in_the_consumer() -> None:
     def drawn(item: int) -> float:
         return user_functions.OWN.random()
