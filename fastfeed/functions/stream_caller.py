@@ -79,7 +79,9 @@ class GeneratorCaller(Caller):
         self, arguments: Arguments, split: Sequence[ArgumentPath], parts: Sequence[Any], *key: int
     ) -> Iterator[Any]:
         """Call the function, with parts in place of the split arguments and seeds from (seed, *key)."""
-        import numpy.random  # noqa: F401  loaded late, inside the generator, it would not be seeded
+        import random  # noqa: F401  loaded late, inside the generator, they would not be seeded
+
+        import numpy.random  # noqa: F401
 
         args, kwargs = list(arguments[0]), dict(arguments[1])
         for (kind, where), part in zip(split, parts, strict=True):
