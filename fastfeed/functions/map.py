@@ -70,6 +70,10 @@ def map(
         raise options.wrong("fn", fn, "pass a function, which is called with each item")
     if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
         raise options.wrong("iterable", iterable, "pass a list, a generator or another iterable")
+    if hasattr(iterable, "columns") and (hasattr(iterable, "iterrows") or hasattr(iterable, "iter_rows")):
+        kind = type(iterable).__name__
+        remedy = f"pass its rows, or list(iterable) for what a {kind} iterates over, which is its columns"
+        raise options.wrong("iterable", iterable, remedy)
     options.on_error(on_error)
     for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
         if value is not None:
