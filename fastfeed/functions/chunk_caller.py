@@ -77,7 +77,7 @@ class ChunkCaller(Caller):
         keep: Callable[[Any, int], Any] | None = None
         if rows is not None:
             keep = rows.put
-        elif collate is None and (len(items) > 1 or self.arena is None):
+        elif collate is not None or len(items) > 1 or self.arena is None:
             keep = self._kept
         results, failures = self._map(epoch, first, items, without, note, keep)
         if collate is None:
@@ -106,7 +106,8 @@ class ChunkCaller(Caller):
             seed_held(self._held, self._seed, *key)
 
     def _kept(self, result: Any, number: int) -> Any:
-        return snapshot(result, None if self.arena is None else self.arena.copied)
+        # What a collate function of the user's gets is no part of the reply.
+        return snapshot(result, None if self.arena is None or self._collate is not None else self.arena.copied)
 
     def _map(
         self,

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
@@ -33,7 +33,7 @@ class FunctionJob:
     gets for a reply (`results`), and what can be done about slow work (`remedies`).
     """
 
-    kind = WorkerKind("fastfeed.functions.worker", AS_IN_THE_CONSUMER, addressed=True)
+    kind = WorkerKind("fastfeed.functions.worker", isolated=False, addressed=True)
     remedies: Remedies
     classes: list[str] | None = None
 

@@ -30,10 +30,11 @@ def map(
     ----------
     fn : callable
         Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  It may return the
-        same array or container each time, with other values, unless a collate function of yours gets them.  It may be
+        same object each time, filled anew: what waits for others is copied, whatever its type (see Notes).  It may be
         called again with the same item after a worker's death, and once in each worker if it draws random numbers.
     iterable : iterable
-        Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.
+        Read in this process, and no further than what is in flight.  It may yield the same object each time.  An
+        iterator serves for one epoch only.
     batch_size : int, optional
         Collate this many results into one batch: arrays of one shape become one array, numbers an array, tuples and
         dicts go by position and key, anything else a list.
@@ -65,6 +66,13 @@ def map(
         An option that cannot work, or an item that cannot be pickled.
     WorkerError
         While iterating: the function raised; its exception is the cause, with the remote traceback as a note.
+
+    Notes
+    -----
+    An item is as it was when it was yielded, and a result as it was when it was returned.  Arrays, tuples, lists, dicts
+    and dataclasses are copied all the way down, and every other object by ``copy.deepcopy``; what that refuses is
+    pickled and read again; what cannot be pickled either is passed on as it is.  Items of a list or tuple are not
+    copied: nothing of yours runs between two of them.
     """
     if not callable(fn):
         raise options.wrong("fn", fn, "pass a function, which is called with each item")

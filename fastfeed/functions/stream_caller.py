@@ -12,6 +12,7 @@ from fastfeed.randomness.search import held_by
 from fastfeed.randomness.seeds import seed_everything, seed_held
 from fastfeed.wire import frame
 from fastfeed.wire.failure import RAISED, failure
+from fastfeed.wire.snapshot import snapshot
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ class End:
 
 
 class GeneratorCaller(Caller):
-    """A generator function with its arguments, to be called again and again."""
+    """A generator function with its arguments, to be called again and again.
+
+    What it returns is stepped by ``next`` and not by a loop, which would call ``__iter__`` again: many a class begins
+    afresh there.
+    """
 
     def __init__(self, function: Callable[..., Any], arguments: Arguments, seed: int) -> None:
         super().__init__(function)
@@ -93,13 +98,13 @@ class GeneratorCaller(Caller):
         seed_everything(self._seed, *key)
         seed_held(held, self._seed, *key)
         result = self.function(*args, **kwargs)
-        try:
-            return iter(result)
-        except TypeError:
+        made = type(result)
+        if not hasattr(made, "__iter__") and not hasattr(made, "__getitem__"):
             raise TypeError(
-                f"{self.name()} returned {type(result).__name__}, which cannot be iterated; "
+                f"{self.name()} returned {made.__name__}, which cannot be iterated; "
                 f"parallel() wants a generator function, map() a function of one item"
-            ) from None
+            )
+        return iter(result)
 
     def torch_is_late(self) -> bool:
         """Whether the call must begin again, for it has loaded torch, which was not seeded.
@@ -172,17 +177,19 @@ class RunCaller(GeneratorCaller):
     def _reply(self, unit: Run, arena: Arena) -> RunReply:
         items: list[Any] = []
         try:
-            for item in self.run(unit):
+            run = self.run(unit)
+            while (item := next(run, End)) is not End:
                 # As it is when it is yielded: the generator may fill the same array again.
-                items.append(frame.sealed(item, arena))  # noqa: PERF401  what came before a failure is kept
+                items.append(frame.sealed(item, arena))
         except RAISED as error:
             return items, failure(error), True
         return items, None, True
 
     def replies(self, unit: Run) -> Iterator[RunReply]:
         """Do a run in the consumer: a reply for each item."""
-        for item in self.run(unit):
-            yield [item], None, False
+        run = self.run(unit)
+        while (item := next(run, End)) is not End:
+            yield [snapshot(item)], None, False
 
 
 class StreamCaller(GeneratorCaller):
@@ -214,7 +221,7 @@ class StreamCaller(GeneratorCaller):
         generator, self._generator = self._generator, None  # one that raises is not asked again
         if generator is None:
             return End
-        for value in generator:
+        while (value := next(generator, End)) is not End:
             if self.torch_is_late():
                 self._generator = generator
                 self.close()
@@ -227,6 +234,10 @@ class StreamCaller(GeneratorCaller):
             if note is not None:  # the limit of time is for one item
                 note(0)
         return End
+
+    def replies(self, unit: StreamItem) -> Iterator[Any]:
+        """Make an item in the consumer, as it is now: the generator may fill the same array again."""
+        yield snapshot(self(unit, None))
 
     def close(self) -> None:
         """Close the generator, so that its finally clauses run."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, search_path
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
@@ -28,7 +28,7 @@ from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
-from fastfeed.wire import callables, frame
+from fastfeed.wire import callables, frame, interpreter
 from fastfeed.wire.failure import with_note
 from fastfeed.wire.row_failure import RowFailure, from_row
 
@@ -99,7 +99,8 @@ def images(
     on_error : {"raise", "skip", "replace"}
         What becomes of a bad sample: an exception, a batch shorter by that row, or a row of zeros.  A sample without
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
-        samples is left out.
+        samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
+        down as the crop reaches.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     exact : bool
@@ -107,7 +108,8 @@ def images(
     orient : bool
         Turn images upright by their EXIF orientation.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
+        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
@@ -170,8 +172,7 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
-        flags = AS_IN_THE_CONSUMER if compiled.callables else ISOLATED
-        self.kind = WorkerKind("fastfeed.image.worker", flags, addressed=False)
+        self.kind = WorkerKind("fastfeed.image.worker", isolated=not compiled.callables, addressed=False)
         self._with_index = with_index
         self._dtype: Any = None
         self._labels = source.labels
@@ -201,7 +202,7 @@ class _ImageJob(ScheduledJob):
                 f"{self._transforms()} cannot be sent to the workers: {self._calls.__cause__}; make what cannot be "
                 f"sent in the function, or use num_workers=0"
             ) from self._calls
-        return marshal.dumps({**self._spec, "sys_path": search_path(), "calls": self._calls})
+        return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": self._calls})
 
     def _transforms(self) -> str:
         """What messages call the callables."""
@@ -222,9 +223,7 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
-        self._held = held_by_callables(
-            functions, self._spec["bases"]
-        )  # the user's very objects, which may have changed
+        self._held = held_by_callables(functions, self._spec["bases"])  # again: they are the user's, and may change
         call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
         finish = finisher(self._spec, call)
 

@@ -8,7 +8,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import ISOLATED, WorkerKind
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
@@ -107,7 +107,7 @@ def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]
 class _ArraysJob(ScheduledJob):
     """Rows of arrays as the feed's work."""
 
-    kind = WorkerKind("fastfeed.table.worker", ISOLATED, addressed=False)
+    kind = WorkerKind("fastfeed.table.worker", isolated=True, addressed=False)
     remedies = Remedies(
         less_memory="lower prefetch or batch_size",
         faster_source="use faster storage, arrays in memory, or more workers to overlap the reads",
