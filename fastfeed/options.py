@@ -172,6 +172,12 @@ def seed(value: object) -> int:
     return whole("seed", value, 0, 2**64 - 1, f"{_SEEDS}, or None for a fresh one")
 
 
+def initializer(value: object) -> None:
+    """Refuse what is neither None nor a function."""
+    if value is not None and not callable(value):
+        raise wrong("initializer", value, "pass a function without arguments, or None")
+
+
 def shard(value: object) -> tuple[int, int]:
     """Return (rank, world); None is the whole, (0, 1)."""
     if value is None:

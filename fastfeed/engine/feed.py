@@ -46,6 +46,7 @@ class _Running:
     ring: Ring
     crew: Crew
     recovery: Recovery
+    before: tuple[int, ...]  # totals of the workers that were there before
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ class Feed:
         self._delivered = 0
         self._clock = _Clock()
         self._brisk = False  # the last unit took next to no time
-        self._totals = (0, 0, 0, 0, 0)  # of the workers, once they are gone
+        self._totals: tuple[int, ...] = (0, 0, 0, 0, 0)  # of the workers, once they are gone
 
     # ---- epochs ----
 
@@ -223,6 +224,8 @@ class Feed:
         self._abandon()
         if not units.any():
             return  # no worker is started for nothing
+        if self._running is not None and self._job.is_outdated():
+            self._end_workers()
         running = self._started()
         ring = running.ring
         while True:
@@ -253,7 +256,8 @@ class Feed:
             try:
                 crew = Crew(ring, job.kind, job.spec(), job.table_fd(), self._workers)
                 self._stop = weakref.finalize(self, _shut_down, crew, ring, self._pid)
-                running = _Running(ring, crew, Recovery(job, ring, crew, self._pending, self._engine.timeout))
+                recovery = Recovery(job, ring, crew, self._pending, self._engine.timeout)
+                running = _Running(ring, crew, recovery, self._totals)
                 crew.start()
                 self._running = running
             except BaseException:
@@ -376,7 +380,7 @@ class Feed:
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
-        _, size, read_ns, work_ns, idle_ns = self._totals if self._running is None else self._running.ring.totals()
+        _, size, read_ns, work_ns, idle_ns = self._all_totals()
         ledger = self._job.ledger
         return Stats(
             batches=self._delivered,
@@ -413,13 +417,22 @@ class Feed:
         self._closed = True
         self._pending.clear()
         self._batches.clear()
+        self._end_workers()
+
+    def _end_workers(self) -> None:
         if self._running is not None and self._stop is not None:
             ring = self._running.ring
             if not ring.closed:
-                self._totals = ring.totals()
+                self._totals = self._all_totals()
             _shut_down(self._running.crew, ring, self._pid)
             self._stop.detach()  # not before: what an interrupt has left is for the next call, or for the end
         self._running = None
+
+    def _all_totals(self) -> tuple[int, ...]:
+        """The totals of the workers that there are, and of those before them."""
+        if self._running is None:
+            return self._totals
+        return tuple(map(sum, zip(self._running.before, self._running.ring.totals(), strict=True)))
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import WorkerKind
@@ -15,8 +15,9 @@ from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
-from fastfeed.functions.spec import packed_spec
+from fastfeed.functions.spec import packed_spec, spec_digest
 from fastfeed.wire import frame
+from fastfeed.wire.callables import initialize, warn_outdated
 from fastfeed.wire.failure import failure, said, worker_error
 
 if TYPE_CHECKING:
@@ -37,10 +38,13 @@ class FunctionJob:
     remedies: Remedies
     classes: list[str] | None = None
 
-    def __init__(self, caller: Caller, timed: bool) -> None:
+    def __init__(self, caller: Caller, timed: bool, initializer: Callable[[], object] | None) -> None:
         self.ledger = Ledger()
         self._caller = caller
         self._timed = timed
+        self._initializer = initializer
+        self._digest = b""  # of the last spec
+        self._initialized = False  # this process, where it does the work itself
         self._epoch = 0
 
     # ---- what a subclass says ----
@@ -92,14 +96,23 @@ class FunctionJob:
     # ---- the feed's side ----
 
     def spec(self) -> bytearray:
-        """The caller and its arguments."""
+        """The caller, its arguments and the initializer, as they are now."""
         try:
-            return packed_spec(self._caller, self._timed)
+            spec, self._digest = packed_spec(self._caller, self._initializer, self._timed)
+            return spec
         except frame.UnpicklableError as error:
             raise ConfigError(
                 f"{self._unpicklable()} cannot be sent to the workers: {error.__cause__}; make it inside the function, "
                 f"or use num_workers=0"
             ) from error
+
+    def is_outdated(self) -> bool:
+        """Whether the function, its arguments or what workers inherit have changed since they were packed."""
+        try:
+            return spec_digest(self._caller, self._initializer) != self._digest
+        except frame.UnpicklableError as error:
+            warn_outdated(self._unpicklable(), error)
+            return False
 
     def _unpicklable(self) -> str:
         args, kwargs = self._caller.arguments() or ((), {})
@@ -196,6 +209,9 @@ class FunctionJob:
         aside = RandomAside()
         try:
             for unit in units:
+                if not self._initialized:
+                    initialize(self._initializer)
+                    self._initialized = True
                 task, _ = self.task(unit, [])
                 replies = self._caller.replies(task)
                 failed = None

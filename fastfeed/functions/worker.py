@@ -42,9 +42,11 @@ def main() -> None:
     worker.set_patience(_PATIENCE_NS)
     reserve = _reserver(worker)
     try:
+        spec.initialize()
         caller = spec.caller()
     except BaseException as error:
-        _refuse(worker, reserve, failure(Failed("loading the function in a worker", error)))
+        failed = error if isinstance(error, Failed) else Failed("loading the function in a worker", error)
+        _refuse(worker, reserve, failure(failed))
         return
     _serve(worker, reserve, caller, spec.timed)
     caller.close()

@@ -74,23 +74,32 @@ def name_of(function: object) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def loaded_caller(spec: dict[str, Any]) -> Call:
-    """Return `caller` for what a worker was sent; what goes wrong in loading it is reported with the first row."""
-    from fastfeed.wire.callables import print_at_once, share_main, unpacked
+def loaded_caller(spec: dict[str, Any]) -> Call | None:
+    """Run the initializer and return `caller` for what a worker was sent, None where there is nothing to call.
+
+    What goes wrong is reported with the first row that is to be called with.
+    """
+    from fastfeed.wire.callables import print_at_once, run_initializer, share_main, unpacked
+    from fastfeed.wire.failure import Failed, said
 
     print_at_once()
+    initializer, calls = (memoryview(bytearray(framed)) for framed in spec["calls"])
     try:
-        functions = unpacked(memoryview(bytearray(spec["calls"])))
+        run_initializer(initializer)
+        if not spec["calling"]:
+            return None
+        functions = unpacked(calls)
         share_main(functions)
         return caller(functions, spec["call_shape"])
     except BaseException as error:
-        broken = error
+        if not spec["calling"]:
+            raise
+        failed = error if isinstance(error, Failed) else Failed("loading the function", error)
+        where = " in the initializer" if failed is error else ""
 
     def call(pixels: bytearray) -> Any:
-        from fastfeed.wire.failure import Failed, said
-
         del pixels
-        raise _native.KernelError(_native.E_PYTHON, said(broken)) from Failed("loading the function", broken)
+        raise _native.KernelError(_native.E_PYTHON, said(failed.cause) + where) from failed
 
     return call
 

@@ -164,10 +164,7 @@ def refusal(value: Any) -> str:
 
 def copied(value: Any) -> Any:
     """Send a value to this process itself."""
-    size, pieces = frame(value)
-    memory = memoryview(bytearray(size))
-    fill(memory, pieces)
-    return read(memory)
+    return read(memoryview(filled(*frame(value))))
 
 
 def small(value: Any) -> bytes | None:
@@ -191,6 +188,13 @@ def write(
     size, pieces = frame(value, to_consumer=to_consumer, arena=arena)
     fill(reserve(size), pieces)
     return size
+
+
+def filled(size: int, pieces: list[tuple[int, Any]]) -> bytearray:
+    """Return a frame in memory of its own."""
+    memory = bytearray(size)
+    fill(memoryview(memory), pieces)
+    return memory
 
 
 def fill(memory: memoryview, pieces: list[tuple[int, Any]]) -> None:

@@ -7,6 +7,7 @@ and its arguments.
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 
@@ -43,6 +44,16 @@ def described() -> dict[str, Any]:
         # By which a process proves to a manager's server that it may use its proxies.
         "authkey": None if manager is None else bytes(manager.process.current_process().authkey),
     }
+
+
+def surroundings() -> bytes:
+    """What this process hands to the workers that it starts: they are outdated where it changes."""
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        folder = ""
+    arguments = [str(argument) for argument in getattr(sys, "argv", [])]
+    return marshal.dumps([search_path(), arguments, folder, dict(os.environb)])
 
 
 def _elsewhere() -> dict[str, Found]:
