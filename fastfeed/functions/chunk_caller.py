@@ -141,17 +141,19 @@ class ChunkCaller(Caller):
 
     def sendable(self, unit: Chunk, reply: ChunkReply) -> ChunkReply:
         """Make failures of the results that cannot be pickled."""
+        from fastfeed.wire.obstacle import refusal  # only now: it would delay every start
+
         _, _, items, without = unit
         results, failures = reply
         if self._collate is not None:
-            raise Failed("sending a batch", frame.UnpicklableError(frame.refusal(results[0])))
+            raise Failed("sending a batch", frame.UnpicklableError(refusal(results[0])))
         offsets = [o for o in range(len(items)) if self._replace or (o not in failures and o not in without)]
         kept: list[Any] = []
         for offset, result in zip(offsets, results, strict=False):
             try:
                 frame.frame(result)
             except frame.UnpicklableError:
-                failures[offset] = failure(frame.UnpicklableError(frame.refusal(result)))
+                failures[offset] = failure(frame.UnpicklableError(refusal(result)))
                 if self._stop:
                     break
                 if self._replace:

@@ -19,6 +19,7 @@ from fastfeed.functions.spec import packed_spec, spec_digest
 from fastfeed.wire import frame
 from fastfeed.wire.callables import initialize, warn_outdated
 from fastfeed.wire.failure import failure, said, worker_error
+from fastfeed.wire.obstacle import remedied, travels
 
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Task
@@ -101,28 +102,28 @@ class FunctionJob:
             spec, self._digest = packed_spec(self._caller, self._initializer, self._timed)
             return spec
         except frame.UnpicklableError as error:
-            raise ConfigError(
-                f"{self._unpicklable()} cannot be sent to the workers: {error.__cause__}; make it inside the function, "
-                f"or use num_workers=0"
-            ) from error
+            name, value = self._unpicklable()
+            raise ConfigError(f"{name} cannot be sent to the workers: {remedied(value, error)}") from error
 
     def is_outdated(self) -> bool:
         """Whether the function, its arguments or what workers inherit have changed since they were packed."""
         try:
             return spec_digest(self._caller, self._initializer) != self._digest
         except frame.UnpicklableError as error:
-            warn_outdated(self._unpicklable(), error)
+            warn_outdated(*self._unpicklable(), error)
             return False
 
-    def _unpicklable(self) -> str:
+    def _unpicklable(self) -> tuple[str, Any]:
+        """What cannot be sent, and what messages call it."""
         args, kwargs = self._caller.arguments() or ((), {})
         names = inspect.signature(self._caller.function).parameters
-        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
-            try:
-                frame.frame(value)
-            except frame.UnpicklableError:
-                return f"{name}=, an argument of {self._caller.name()},"
-        return self._caller.name()
+        name = self._caller.name()
+        for parameter, value in (*zip(names, args, strict=False), *kwargs.items()):
+            if not travels(value):
+                return f"{parameter}=, an argument of {name},", value
+        if not travels(self._initializer):
+            return f"the initializer for {name}", self._initializer
+        return name, self._caller if travels(self._caller.function) else self._caller.function
 
     def table_fd(self) -> int | None:
         """Nothing besides."""

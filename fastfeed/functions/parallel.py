@@ -76,10 +76,10 @@ def parallel(
     some of what it would have yielded.
 
     Function and arguments go to the workers as they are at each ``iter``, which starts new workers where they have
-    changed: arrays once for all of them, shared until somebody
-    writes to them, and read-only memmaps by the name of their file.  A stream sees them as they were, whatever it did
-    to them the epoch before.  Runs are sent their parts one by one, and share the other arguments with those before
-    them on the same worker.  With num_workers=0 the function gets the very objects that you passed, as in a plain call.
+    changed: arrays once for all of them, shared until somebody writes to them, and memmaps by the name of their file.
+    A stream sees them so, whatever it did to them the epoch before.  Runs are sent their parts one by one, and share
+    the other arguments with those before them on the same worker.  With num_workers=0 the function gets the very
+    objects that you passed, as in a plain call.
 
     A generator that is left before its end is closed, so that its ``finally`` clauses run, when the next iteration
     begins or the feed is closed.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fastfeed.functions.caller import Arguments, Caller
+    from fastfeed.functions.caller import Caller
 
 _ALIGN = 64
 
@@ -54,17 +54,7 @@ def spec_digest(caller: Caller, initializer: Callable[[], object] | None) -> byt
 
 
 def _frames(caller: Caller, initializer: Callable[[], object] | None) -> list[tuple[int, list[tuple[int, Any]]]]:
-    return [callables.packed(initializer), callables.packed(caller), frame.frame(_named(caller.arguments()))]
-
-
-def _named(arguments: Arguments | None) -> Arguments | None:
-    """The same arguments, files by name."""
-    if arguments is None:
-        return None
-    from fastfeed.wire.memmap import by_path  # in the consumer only: its imports would delay every worker
-
-    args, kwargs = arguments
-    return tuple(map(by_path, args)), {name: by_path(value) for name, value in kwargs.items()}
+    return [callables.packed(initializer), callables.packed(caller), callables.packed(caller.arguments())]
 
 
 class Spec:

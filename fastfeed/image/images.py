@@ -28,6 +28,7 @@ from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
 from fastfeed.wire import callables, frame, interpreter
 from fastfeed.wire.failure import with_note
+from fastfeed.wire.obstacle import remedied, travels
 from fastfeed.wire.row_failure import RowFailure, from_row
 
 if TYPE_CHECKING:
@@ -192,10 +193,8 @@ class _ImageJob(ScheduledJob):
             try:
                 frames = self._frames()
             except frame.UnpicklableError as error:
-                raise ConfigError(
-                    f"{self._transforms()} cannot be sent to the workers: {error.__cause__}; make what cannot be "
-                    f"sent in the function, or use num_workers=0"
-                ) from error
+                remedy = remedied(self._obstacle(), error)
+                raise ConfigError(f"{self._transforms()} cannot be sent to the workers: {remedy}") from error
             self._digest = callables.digest(frames)
             calls = [frame.filled(*framed) for framed in frames]
         return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": calls})
@@ -204,8 +203,11 @@ class _ImageJob(ScheduledJob):
         try:
             return self._runs_users_code and callables.digest(self._frames()) != self._digest
         except frame.UnpicklableError as error:
-            callables.warn_outdated(self._transforms(), error)
+            callables.warn_outdated(self._transforms(), self._obstacle(), error)
             return False
+
+    def _obstacle(self) -> object:
+        return next((each for each in (*self._compiled.callables, self._initializer) if not travels(each)), None)
 
     def _frames(self) -> list[tuple[int, list[tuple[int, Any]]]]:
         return [callables.packed(self._initializer), callables.packed(self._compiled.callables)]

@@ -41,13 +41,15 @@ def digest(frames: Iterable[tuple[int, list[tuple[int, Any]]]]) -> bytes:
     return seen.digest()
 
 
-def warn_outdated(name: str, error: Exception) -> None:
+def warn_outdated(name: str, value: Any, error: Exception) -> None:
     """Say that what has changed since the workers were started does not reach them."""
     import warnings
 
+    from fastfeed.wire.obstacle import remedied
+
     warnings.warn(
-        f"{name} cannot be sent to the workers any more: {error.__cause__}; they go on with it as it was when they "
-        f"were started: make what cannot be sent inside the function",
+        f"{name} cannot be sent to the workers any more: {remedied(value, error)}; until then they go on with it as it "
+        f"was when they were started",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -99,7 +101,7 @@ def share_main(functions: Iterable[Any]) -> None:
     """Copy what functions of `__main__` refer to into this process's `__main__`, where a pool that they make looks."""
     for function in functions:
         scope = getattr(_innermost(function), "__globals__", {})
-        if scope.get("__name__") == "__main__":
+        if scope.get("__name__") in ("__main__", "__mp_main__"):
             for name, value in scope.items():
                 vars(sys.modules["__main__"]).setdefault(name, value)
 

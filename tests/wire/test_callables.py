@@ -194,6 +194,32 @@ def function(value):
     assert sorted(said.splitlines()) == ["1 2", "7", *["No such device or address"] * 3]
 
 
+def test_functions_and_classes_of_a_script_that_multiprocessing_has_started_travel(tmp_path: Path) -> None:
+    script = """
+import multiprocessing
+
+class Own:
+    def __init__(self, value):
+        self.value = value
+
+def function(value):
+    return type(value)(value + Own(1).value) if isinstance(value, int) else value + Own(1).value
+
+def wrap(own):
+    return Own(own.value + 1)
+
+def rank():
+    ALL_OF_IT
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=rank)
+    process.start()
+    process.join()
+"""
+    both = BOTH + "assert [own.value for own in ff.map(wrap, [Own(1), Own(2)], num_workers=1)] == [2, 3]\n"
+    assert run_script(tmp_path, script.replace("ALL_OF_IT", both.strip().replace("\n", "\n    "))) == "2 3\n8\n"
+
+
 def test_a_managers_proxies_work_in_workers(tmp_path: Path) -> None:
     script = """
 import multiprocessing
