@@ -7,7 +7,7 @@ import sys
 from fastfeed.functions.caller import Caller
 from fastfeed.functions.randomness import random_state, seed_everything
 from fastfeed.wire import frame
-from fastfeed.wire.failure import RAISED, Failed, failure, item_failure
+from fastfeed.wire.failure import Failed, failure, item_failure
 from fastfeed.wire.snapshot import FIXED, snapshot
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -118,7 +118,7 @@ class ChunkCaller(Caller):
                     result = function(item)
                     results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
                 return results, failures
-            except RAISED as error:
+            except BaseException as error:
                 done = len(results)
                 failures[done] = item_failure(error, self.arena is not None)
         for offset in range(done, len(items)):
@@ -131,7 +131,7 @@ class ChunkCaller(Caller):
                     result = function(items[offset])
                     results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
                     continue
-                except RAISED as error:
+                except BaseException as error:
                     failures[offset] = item_failure(error, self.arena is not None)
             if self._stop:
                 break

@@ -18,7 +18,7 @@ from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec, spec_digest
 from fastfeed.wire import frame
 from fastfeed.wire.callables import initialize, warn_outdated
-from fastfeed.wire.failure import failure, said, worker_error
+from fastfeed.wire.failure import item_failure, said, worker_error
 from fastfeed.wire.obstacle import remedied, travels
 
 if TYPE_CHECKING:
@@ -220,8 +220,8 @@ class FunctionJob:
                     with aside:
                         try:
                             reply = next(replies, _OVER)
-                        except (Exception, SystemExit) as error:
-                            failed = self._error(unit, failure(error))
+                        except BaseException as error:
+                            failed = self._error(unit, item_failure(error, in_worker=False))
                             reply = _OVER
                     if reply is _OVER:
                         break

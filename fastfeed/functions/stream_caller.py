@@ -7,7 +7,7 @@ import traceback
 from fastfeed.functions.caller import Caller
 from fastfeed.functions.randomness import seed_everything
 from fastfeed.wire import frame
-from fastfeed.wire.failure import RAISED, failure
+from fastfeed.wire.failure import failure
 from fastfeed.wire.snapshot import snapshot
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -123,7 +123,7 @@ class RunCaller(GeneratorCaller):
             while (item := next(run, End)) is not End:
                 # As it is when it is yielded: the generator may fill the same array again.
                 items.append(frame.sealed(item, arena))
-        except RAISED as error:
+        except BaseException as error:
             return items, failure(error), True
         return items, None, True
 

@@ -51,9 +51,9 @@ def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int
             try:
                 image = np.asarray(function(image))
             except BaseException as error:
-                from fastfeed.wire.failure import RAISED, said  # only now: it would delay every start
+                from fastfeed.wire.failure import said  # only now: it would delay every start
 
-                if not isinstance(error, RAISED):
+                if isinstance(error, KeyboardInterrupt):
                     raise
                 raise _native.KernelError(
                     _native.E_PYTHON, f"transform {name_of(function)} raised {said(error)}{_line(error)}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from fastfeed.wire.failure import RAISED, Failed, failure, worker_error
+from fastfeed.wire.failure import Failed, item_failure, worker_error
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def initialize(initializer: Callable[[], object] | None) -> None:
     try:
         if initializer is not None:
             initializer()
-    except RAISED as error:
-        _, cause, text = failure(error)
+    except BaseException as error:
+        _, cause, text = item_failure(error, in_worker=False)
         raise worker_error("the initializer", "in this process", cause, text) from cause
 
 

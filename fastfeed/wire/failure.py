@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
 
 
-# Exceptions of the user's code that concern one piece of work.  An interrupt does not: it is the consumer's.
-RAISED = (Exception, SystemExit)
-
-
 class Failed(Exception):
     """User code raised; `cause` is its exception and `what` names the piece of work."""
 
@@ -44,11 +40,14 @@ def failure(error: BaseException, frameless: bool = False) -> Failure:
     return what, error, text
 
 
-def item_failure(error: BaseException, frameless: bool) -> Failure:
-    """The same for one item; running out of memory for its result concerns every item, so that is raised."""
-    if isinstance(error, RingMemoryError):
+def item_failure(error: BaseException, in_worker: bool) -> Failure:
+    """The same for one item, whatever was raised: `asyncio.CancelledError` is no `Exception`.
+
+    What concerns every item is raised: running out of memory for its result, and an interrupt of the consumer.
+    """
+    if isinstance(error, RingMemoryError) or (isinstance(error, KeyboardInterrupt) and not in_worker):
         raise error
-    return failure(error, frameless)
+    return failure(error, frameless=in_worker)
 
 
 def _let_go(error: BaseException | None) -> None:
