@@ -54,6 +54,9 @@ cdef extern from "jpeg/floor.h" nogil:
     int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
     const char *ff_jpeg_version()
 
+cdef extern from "simd/dtype.h" nogil:
+    const char *ff_dtype_name(int32_t dtype) noexcept
+
 cdef extern from "image/plan.h" nogil:
     enum: FF_MAX_OPS, FF_OP_BYTES
     ctypedef struct ff_op:
@@ -66,7 +69,6 @@ cdef extern from "image/plan.h" nogil:
         float bias[3]
         ff_op ops[FF_MAX_OPS]
     size_t ff_plan_row_bytes(const ff_plan *plan)
-    const char *ff_dtype_name(int32_t dtype) noexcept
     const char *ff_layout_name(int32_t layout) noexcept
     const char *ff_filter_name(int32_t filter) noexcept
     const char *ff_fit_name(int32_t fit) noexcept
@@ -95,6 +97,7 @@ cdef extern from "image/sample.h" nogil:
         int has_calls
         ff_reader reader
         uint8_t *pixels
+        ff_key key
         char err[FF_ERR_LEN]
     int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
                        uint64_t seed)

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any, Self, final
 
 TABLE_PATHS: int
 TABLE_BYTES: int
@@ -26,6 +26,10 @@ class KernelError(Exception):
     code: int
     text: str
     def __init__(self, code: int, text: str) -> None: ...
+
+@final
+class View:
+    def __new__(cls, source: Any, writable: bool) -> Self: ...
 
 def pack_plan(
     ops: Sequence[tuple[int, bytes]],
@@ -82,6 +86,7 @@ class Image:
 class Mapping:
     size: int
     def __new__(cls, fd: int, size: int, writable: bool) -> Self: ...
+    def memory(self) -> memoryview: ...
     def advise(self, start: int, length: int, advice: int) -> bool: ...
 
 class Lease:
@@ -134,6 +139,7 @@ class Ring:
 
 class Kernel:
     def data(self) -> memoryview: ...
+    def key(self) -> tuple[int, int, int]: ...
     def pixels(self) -> bytearray: ...
     def decoded(self, rgb: bytes, width: int, height: int) -> int: ...
     def called(self, rgb: Any) -> int: ...

@@ -2,9 +2,12 @@
 """Memoryviews and numbers to C, codes to exceptions; no policy and no NumPy."""
 
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport (
+    PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+)
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport Py_REFCNT
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -27,6 +30,26 @@ class KernelError(Exception):
         super().__init__(code, text)
         self.code = code
         self.text = text
+
+
+@cython.final
+@cython.freelist(8)
+cdef class View:
+    """Contiguous memory of somebody's, theirs to change or free again when this is gone.
+
+    Cython's own views would import collections, which takes longer than all else that a worker does as it starts.
+    """
+
+    cdef Py_buffer buffer
+    cdef uint8_t *at
+    cdef size_t size
+
+    def __cinit__(self, source, bint writable):
+        PyObject_GetBuffer(source, &self.buffer, PyBUF_WRITABLE if writable else PyBUF_SIMPLE)
+        self.at, self.size = <uint8_t *>self.buffer.buf, self.buffer.len
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.buffer)
 
 
 cdef object error_of(int code, const char *text):

@@ -1,7 +1,5 @@
 """What a worker is started with: where its descriptors are, how each kind is begun."""
 
-from __future__ import annotations
-
 import sys
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker

@@ -365,6 +365,34 @@ class Feed:
         self._pending.clear()
         self._batches.clear()
 
+    # ---- frameworks ----
+
+    def to_torch(self, device: object = None, pin_memory: bool = False) -> Any:
+        """Return this feed as one of PyTorch tensors, a `fastfeed.torch.TorchFeed`.
+
+        Parameters
+        ----------
+        device : str, int, torch.device or None
+            Where the tensors are to be.  None: in the feed's shared memory, without a copy.  A CUDA device: copied
+            there one batch ahead, straight from shared memory.
+        pin_memory : bool
+            Without a device: page-lock the shared memory, for copies of your own that do not wait.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such device.
+        ImportError
+            If PyTorch is not installed.
+        """
+        import fastfeed
+
+        return fastfeed.torch.TorchFeed(self, device, pin_memory)
+
+    def shared_memory(self) -> memoryview | None:
+        """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""
+        return None if self._running is None else self._running.ring.memory()
+
     # ---- the rest ----
 
     @property

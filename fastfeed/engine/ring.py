@@ -195,6 +195,12 @@ class Ring:
         self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
         self._allocated = upto
 
+    def memory(self) -> memoryview | None:
+        """All of the ring's memory, made to exist, for somebody who wants to lock its pages; None for payloads."""
+        if self._allocated < self.size:
+            self._allocate(self.size)
+        return self._mapping.memory()
+
     # ---- a slot's round ----
 
     def next_free(self) -> Slot | None:
@@ -398,6 +404,10 @@ class PayloadRing(Ring):
     def next_free(self) -> Slot | None:
         """The free slot that is to be opened next, or None."""
         return self._free[0] if self._free else None
+
+    def memory(self) -> memoryview | None:
+        """None: far more addresses than memory."""
+        return None
 
     def put(self, slot: Slot, payload: Payload) -> None:
         """Have a slot carry a payload."""

@@ -14,8 +14,8 @@ from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
-from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec, spec_digest
+from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
 from fastfeed.wire.callables import initialize, warn_outdated
 from fastfeed.wire.failure import item_failure, said, worker_error
@@ -207,7 +207,7 @@ class FunctionJob:
 
     def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same in this process, with random numbers apart from those of the rest of it."""
-        aside = RandomAside()
+        aside = RandomAside(self._caller.held())
         try:
             for unit in units:
                 if not self._initialized:

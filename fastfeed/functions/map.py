@@ -18,7 +18,7 @@ def map(
     chunk_size: int | None = None,
     collate: Callable[[list[Any]], Any] | None = None,
     on_error: str = "raise",
-    seed: int | None = 0,
+    seed: int | str | None = "rank",
     initializer: Callable[[], object] | None = None,
     num_workers: int | None = None,
     ordered: bool = True,
@@ -48,8 +48,10 @@ def map(
         or None in its place (in a batch that is not made by a function of yours: zeros, None in a list, and nothing
         but filling in a padded row).  Skipped and replaced ones land in `feed.errors`; a batch of nothing else is left
         out.
-    seed : int or None
-        `random` and `numpy.random` are seeded with (seed, epoch, index) for each item, if the function uses them.
+    seed : int, "rank" or None
+        Random numbers depend on (seed, epoch, index) alone: the global generators of `random`, NumPy and torch begin
+        there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`).
+        "rank" is 0, or the rank that a launcher (torchrun, Slurm, MPI) has given this process; None draws a seed.
     initializer : callable, optional
         Called once in each worker before anything else, or once in this process with ``num_workers=0``: for what a
         program sets up in its modules, which a worker imports afresh.
@@ -91,12 +93,12 @@ def map(
     if collate is not None and (batch_size is None or not callable(collate)):
         raise options.wrong("collate", collate, "pass a callable, and batch_size with it")
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
-    seed = options.seed(seed)
+    fixed = options.rank_seed(seed)
     options.initializer(initializer)
     if batch_size is not None and collate is None:
         from fastfeed.collate.collate import collate as default_collate
 
         collate = default_collate
     timed = timeout is not None
-    job = ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, seed, timed, initializer)
+    job = ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, fixed, timed, initializer)
     return Feed(job, engine)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
+from collections.abc import Mapping
 
+from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import Caller
-from fastfeed.functions.randomness import seed_everything
+from fastfeed.randomness.search import held_by
+from fastfeed.randomness.seeds import seed_everything, seed_held
 from fastfeed.wire import frame
 from fastfeed.wire.failure import failure
 from fastfeed.wire.snapshot import snapshot
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastfeed.functions.caller import Arguments, Note
+    from fastfeed.randomness.seeds import Held
+    from fastfeed.wire.arena import Arena
     from fastfeed.wire.failure import Failure
 
     # Epoch, number of the run, its parts: one for each argument that is split.
@@ -44,9 +50,11 @@ class GeneratorCaller(Caller):
         super().__init__(function)
         self._arguments: Callable[[], Arguments] = lambda: arguments
         self._seed = seed
+        self._torch = False  # whether it was loaded when the call began
+        self._of_arguments: tuple[Arguments, list[Held]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arguments": None}
+        return {**super().__getstate__(), "_arguments": None, "_of_arguments": None}
 
     def arguments(self) -> Arguments:
         """Arguments of the call."""
@@ -55,6 +63,17 @@ class GeneratorCaller(Caller):
     def attach(self, arguments: Callable[[], Arguments]) -> None:
         """Take the arguments from this function, whenever they are asked for."""
         self._arguments = arguments
+
+    def held(self) -> list[Held]:
+        """Random generators that the function and its arguments hold."""
+        return [*super().held(), *self._held_by(self._arguments())]
+
+    def _held_by(self, arguments: Arguments) -> list[Held]:
+        if self._of_arguments is None or self._of_arguments[0] is not arguments:
+            known = {id(held.generator) for held in super().held()}
+            roots = {"args": arguments[0], "kwargs": arguments[1]}
+            self._of_arguments = arguments, held_by(roots, self._bases, known)
+        return self._of_arguments[1]
 
     def start(
         self, arguments: Arguments, split: Sequence[ArgumentPath], parts: Sequence[Any], *key: int
@@ -66,7 +85,11 @@ class GeneratorCaller(Caller):
         for (kind, where), part in zip(split, parts, strict=True):
             target: Any = args if kind == "args" else kwargs
             target[where] = part
+        held = [*super().held(), *self._held_by(arguments)]
+        held += held_by({"parts": parts}, {}, {id(each.generator) for each in held})
+        self._torch = "torch" in sys.modules
         seed_everything(self._seed, *key)
+        seed_held(held, self._seed, *key)
         result = self.function(*args, **kwargs)
         made = type(result)
         if not hasattr(made, "__iter__") and not hasattr(made, "__getitem__"):
@@ -76,12 +99,33 @@ class GeneratorCaller(Caller):
             )
         return iter(result)
 
+    def torch_is_late(self) -> bool:
+        """Whether the call must begin again, for it has loaded torch, which was not seeded.
+
+        In the consumer it cannot: the arguments are the user's own, and may have been used up.
+        """
+        return not self._torch and "torch" in sys.modules and self.arena is not None
+
 
 def argument(arguments: Arguments, where: ArgumentPath) -> Any:
     """One argument of a call."""
     args, kwargs = arguments
     key: Any = where[1]
     return args[key] if where[0] == "args" else kwargs[key]
+
+
+def cut(value: Any, start: int, stop: int) -> Any:
+    """Cut out elements; ConfigError where the slice is something else, such as a batch of columns."""
+    kind = type(value)
+    if issubclass(kind, dict):  # one with a default would take the slice for a key
+        raise ConfigError(f"{kind.__name__} cannot be cut: it has keys and no slices")
+    part = value[start:stop]
+    there = f"{kind.__name__} cannot be cut: its slice of {stop - start} elements is a {type(part).__name__}"
+    if type(part) is not kind and isinstance(part, (tuple, Mapping)):
+        raise ConfigError(f"{there}, which has columns for members")
+    if len(part) != stop - start:
+        raise ConfigError(f"{there} of length {len(part)}")
+    return part
 
 
 class RunCaller(GeneratorCaller):
@@ -117,6 +161,13 @@ class RunCaller(GeneratorCaller):
         """Do a run, in a worker."""
         arena = self.arena
         assert arena is not None
+        reply = self._reply(unit, arena)
+        if self.torch_is_late():
+            arena.clear()
+            reply = self._reply(unit, arena)
+        return reply
+
+    def _reply(self, unit: Run, arena: Arena) -> RunReply:
         items: list[Any] = []
         try:
             run = self.run(unit)
@@ -157,13 +208,17 @@ class StreamCaller(GeneratorCaller):
         if self._epoch != epoch or item == 0 or self._position > item:
             self.close()
             arguments = self._arguments()
-            parts = [] if bounds is None else [argument(arguments, where)[slice(*bounds)] for where in self._split]
+            parts = [] if bounds is None else [cut(argument(arguments, where), *bounds) for where in self._split]
             self._generator = self.start(arguments, self._split, parts, epoch, stream)
             self._epoch, self._position = epoch, 0
         generator, self._generator = self._generator, None  # one that raises is not asked again
         if generator is None:
             return End
         while (value := next(generator, End)) is not End:
+            if self.torch_is_late():
+                self._generator = generator
+                self.close()
+                return self(unit, note)
             self._position += 1
             if self._position > item:
                 self._generator = generator

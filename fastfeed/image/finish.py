@@ -10,17 +10,18 @@ from fastfeed import _native
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from fastfeed._native import KernelError, Sample, Worker
+    from fastfeed._native import Kernel, KernelError, Sample, Worker
+    from fastfeed.randomness.seeds import Held
 
     Step = Callable[["Worker | Sample", int], None]
-    Call = Callable[[bytearray], Any]
+    Call = Callable[[Kernel], Any]
 
 
 def finisher(spec: dict[str, Any], call: Call | None) -> Step:
-    """Return what finishes a row that the kernel handed over; `call` is what the user's callables make of pixels.
+    """Return what finishes a row that the kernel handed over; `call` is what the user's callables make of its pixels.
 
     The same function serves the workers and ``num_workers=0``, so both make the same bytes.
     """
@@ -36,17 +37,31 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
             step = maker.decoded(rgb, width, height)
         if step == _native.STEP_CALL:
             assert call is not None
-            maker.called(call(maker.pixels()))
+            maker.called(call(maker))
 
     return finish
 
 
-def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int]) -> Call:
-    """Return what applies the user's callables, one after the other, to the pixels of one image."""
+def caller(functions: Iterable[Callable[[Any], Any]], held: Sequence[Held], shape: tuple[int, int, int]) -> Call:
+    """Return what applies the user's callables, one after the other, to the pixels of the sample in hand.
+
+    Their random numbers, those of the generators that they hold among them, begin at the sample's key.
+    """
     import numpy as np
 
-    def call(pixels: bytearray) -> Any:
-        image = np.frombuffer(pixels, np.uint8).reshape(shape)
+    from fastfeed.randomness.seeds import seed_everything, seed_held, seedable
+
+    def call(maker: Kernel) -> Any:
+        key = maker.key()
+        while True:
+            loaded = seedable()
+            seed_everything(*key)
+            seed_held(held, *key)
+            made = apply(np.frombuffer(maker.pixels(), np.uint8).reshape(shape))
+            if seedable() == loaded:
+                return made
+
+    def apply(image: Any) -> Any:
         for function in functions:
             try:
                 image = np.asarray(function(image))
@@ -67,6 +82,13 @@ def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int
         return np.ascontiguousarray(image).reshape(-1)
 
     return call
+
+
+def held_by_callables(functions: Iterable[Callable[[Any], Any]], bases: Mapping[str, bytes]) -> list[Held]:
+    """Return the random generators that the user's callables hold; bases as `held_by` wants them."""
+    from fastfeed.randomness.search import held_by
+
+    return held_by({name_of(function) + str(number): function for number, function in enumerate(functions)}, bases)
 
 
 def name_of(function: object) -> str:
@@ -90,15 +112,15 @@ def loaded_caller(spec: dict[str, Any]) -> Call | None:
             return None
         functions = unpacked(calls)
         share_main(functions)
-        return caller(functions, spec["call_shape"])
+        return caller(functions, held_by_callables(functions, spec["bases"]), spec["call_shape"])
     except BaseException as error:
         if not spec["calling"]:
             raise
         failed = error if isinstance(error, Failed) else Failed("loading the function", error)
         where = " in the initializer" if failed is error else ""
 
-    def call(pixels: bytearray) -> Any:
-        del pixels
+    def call(maker: Kernel) -> Any:
+        del maker
         raise _native.KernelError(_native.E_PYTHON, said(failed.cause) + where) from failed
 
     return call

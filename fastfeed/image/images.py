@@ -12,7 +12,7 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.image.finish import caller, finisher, name_of
+from fastfeed.image.finish import caller, finisher, held_by_callables, name_of
 from fastfeed.image.plan import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
@@ -22,6 +22,8 @@ from fastfeed.image.plan import (
     compile_plan,
 )
 from fastfeed.image.transforms import Size
+from fastfeed.randomness.seeds import RandomAside
+from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
@@ -83,7 +85,8 @@ def images(
     shuffle : bool
         A fresh order for each epoch.
     seed : int or None
-        Decides order and every random transform; None draws one.
+        Decides order and every random transform; None draws one.  Random numbers that callables draw depend on (seed,
+        epoch, index): those of `random`, NumPy and torch, and of generator objects that they hold (see `parallel`).
     layout : {"NHWC", "NCHW"}
         Order of a batch's axes.
     dtype : {"float32", "float16", "uint8"}
@@ -93,15 +96,17 @@ def images(
     on_error : {"raise", "skip", "replace"}
         What becomes of a bad sample: an exception, a batch shorter by that row, or a row of zeros.  A sample without
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
-        samples is left out.
+        samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
+        down as the crop reaches.
     shard : (int, int), optional
-        (rank, world): this process's part of every epoch.
+        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
         Turn images upright by their EXIF orientation.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
+        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
@@ -141,6 +146,7 @@ def images(
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels)
+    warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, initializer), engine)
 
@@ -186,6 +192,9 @@ class _ImageJob(ScheduledJob):
         }
         self._initialized = False  # this process, where it does the work itself
         self._digest = b""  # of the callables in the last spec
+        self._held = held_by_callables(compiled.callables, {})
+        if compiled.callables:
+            self._spec["bases"] = {held.path: held.base for held in self._held}
 
     def spec(self) -> bytes:
         calls: list[bytearray] | None = None
@@ -234,7 +243,8 @@ class _ImageJob(ScheduledJob):
         if not self._initialized:
             callables.initialize(self._initializer)
             self._initialized = True
-        finish = finisher(self._spec, caller(functions, self._spec["call_shape"]) if functions else None)
+        call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
+        finish = finisher(self._spec, call)
 
         def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | RowFailure | None:
             try:
@@ -247,6 +257,18 @@ class _ImageJob(ScheduledJob):
             return None
 
         return make
+
+    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, Any]]:
+        make = super().batch_maker()
+        if not self._compiled.callables:
+            return make
+        aside = RandomAside(self._held)
+
+        def apart(*batch: Any) -> dict[int, Any]:
+            with aside:
+                return make(*batch)
+
+        return apart
 
     def sample_name(self, index: int) -> str:
         return self._source.name(index)

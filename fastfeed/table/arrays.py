@@ -12,6 +12,7 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
+from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
@@ -53,7 +54,7 @@ def arrays(
     seed : int or None
         Decides the order; None draws one.
     shard : (int, int), optional
-        (rank, world): this process's part of every epoch.
+        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     with_index : bool
         Yield the samples' int64 positions as well, last.
     num_workers : int, optional
@@ -85,6 +86,7 @@ def arrays(
     options.flag("with_index", with_index)
     seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
+    warn_if_unsharded(shard)
     schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
 

@@ -2,7 +2,8 @@
 
 cloudpickle does it, and this adds what it leaves out.  A class that has gone from A to B by value comes back to A as
 the very class it was, because only its key travels.  cloudpickle would send its content back and overwrite the
-original's methods and attributes with it.
+original's methods and attributes with it.  The global random generators go by name, as the functions do that draw from
+them: a copy would not be seeded with its module.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import typing
 import weakref
 
 import cloudpickle
+
+from fastfeed.randomness.seeds import global_generators
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool, to_
     out = io.BytesIO()
     pickler = _Pickler(out, 5, buffer_callback=buffers.append)
     pickler.to_consumer, pickler.to_keep = to_consumer, to_keep
-    pickler.by_value = set()
+    pickler.generators, pickler.by_value = global_generators(), set()
     try:
         pickler.dump(value)
     finally:
@@ -56,12 +59,15 @@ def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool, to_
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     to_consumer = to_keep = False
     by_value: set[types.ModuleType]  # modules that go by value in this pickle alone
+    generators: dict[int, tuple[str, str]]
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, (type, types.FunctionType, types.ModuleType)):
             self._register(obj)
         if isinstance(obj, type):
             return self._class(obj)
+        if id(obj) in self.generators:
+            return _named, self.generators[id(obj)]
         if self.to_keep and "numpy" in sys.modules:
             from fastfeed.wire.memmap import by_path  # in the consumer only: its imports would delay every worker
 
