@@ -4,7 +4,9 @@ Note: how workers end
 ---------------------
 1. ``stop`` sets the ring's stop flag and posts a token for every worker.  A worker looks at the flag before each claim
    and after each token, so an idle one leaves at once and a busy one after its cell.
-2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.
+2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.  A worker that
+   has left its loop and closes a generator gets longer, for the user's ``finally`` clauses; a warning says if that was
+   not enough.
 3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.
 4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
    ends the process.
@@ -26,6 +28,7 @@ import select
 import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from fastfeed.engine.boot import (
@@ -46,6 +49,7 @@ from fastfeed.machine import available_cpus
 
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
 _GRACE_S = 2.0
+_CLOSING_S = 10.0
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
 _ABOVE = 16
 _ONE_THREAD = (
@@ -296,21 +300,24 @@ class Crew:
             self._start(worker)
             del self._restart_at[worker]
 
-    def stop(self, grace: float = _GRACE_S) -> None:
+    def stop(self, grace: float | None = None) -> None:
         """End and reap every worker and close all descriptors; see the note at the top.
 
         May be called again, after an interrupt too: one ends the grace.
         """
+        grace = _GRACE_S if grace is None else grace
         self._restart_at.clear()
         self.unstarted.clear()
         try:
             if self._pids and grace > 0:
+                in_loop = {worker for worker in self._pids if self._ring.is_attached(worker)}
                 self._ring.set_stop()
                 for fd in self._wake_fds:
                     os.eventfd_write(fd, len(self._pids))
                 deadline = time.monotonic() + grace
                 while self._pids and (left := deadline - time.monotonic()) > 0:
                     self.wait(left)
+                self._await_closing(in_loop)
         finally:
             for worker in list(self._pids):
                 self.kill(worker, "did not stop in time")
@@ -320,6 +327,22 @@ class Crew:
                 os.close(self._fds.popitem()[1])
             while self._wake_fds:
                 os.close(self._wake_fds.pop())
+
+    def _await_closing(self, in_loop: set[int]) -> None:
+        """Wait for those that were in their loop, have left it, and run the user's ``finally`` clauses."""
+        deadline = time.monotonic() + _CLOSING_S - _GRACE_S
+        while closing := [worker for worker in self._pids if worker in in_loop and not self._ring.is_attached(worker)]:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self.wait(left)
+        for worker in closing:
+            warnings.warn(
+                f"worker {worker} (pid {self._pids[worker]}) was ended in the midst of closing its generator, whose "
+                f"finally clauses have {_CLOSING_S:g} s when a feed is closed: let them do less",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _moved(fd: int) -> int:

@@ -93,7 +93,7 @@ def parallel(
     objects that you passed, as in a plain call.
 
     A generator that is left before its end is closed, so that its ``finally`` clauses run, when the next iteration
-    begins or the feed is closed.
+    begins or the feed is closed.  At the end they have ten seconds; a `RuntimeWarning` says where that was not enough.
     """
     given: dict[str, Any] = {"num_workers": num_workers, "ordered": ordered, "prefetch": prefetch, "timeout": timeout}
     engine = EngineOptions(**given)

@@ -49,6 +49,7 @@ def main() -> None:
         _refuse(worker, reserve, failure(failed))
         return
     _serve(worker, reserve, caller, spec.timed)
+    worker.detach()
     caller.close()
 
 

@@ -212,6 +212,40 @@ def test_finally_clauses_run_when_the_next_epoch_begins_and_at_the_end(tmp_path:
     assert log.read_text() == "closed\n" * 2
 
 
+def closing_after(event: Path, begun: Path) -> Callable[[], Iterator[int]]:
+    """A generator function whose finally clause ends when a file is there."""
+
+    def endless() -> Iterator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            begun.touch()
+            while not event.exists():
+                os.sched_yield()
+            event.with_suffix(".over").touch()
+
+    return endless
+
+
+def test_a_finally_clause_may_take_longer_than_a_worker_has_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = tmp_path / "event"
+    probe.call_after_the_grace(monkeypatch, event.touch)
+    with ff.parallel(closing_after(event, tmp_path / "begun"), num_workers=1)() as feed:
+        assert next(iter(feed)) == 0
+    assert (tmp_path / "event.over").exists()
+
+
+def test_a_finally_clause_that_is_cut_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe.call_after_the_grace(monkeypatch, lambda: None, closing_s=0.0)
+    feed = ff.parallel(closing_after(tmp_path / "never", tmp_path / "begun"), num_workers=1)()
+    assert next(iter(feed)) == 0
+    with pytest.warns(RuntimeWarning, match=r"ended in the midst of closing its generator, whose finally clauses have"):
+        feed.close()
+    assert (tmp_path / "begun").exists()
+
+
 # ---- errors ----
 
 
