@@ -30,6 +30,10 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
         if step == _native.STEP_DECODE:
             from fastfeed.image.decode import DecodeError, decode
 
+            if spec.get("plugins") is not None:  # in a worker that has run none of the user's code
+                from fastfeed.wire.interpreter import add_plugins
+
+                add_plugins(spec.pop("plugins"))
             try:
                 rgb, width, height = decode(maker.data(), max_pixels=spec["max_pixels"], orient=spec["orient"])
             except DecodeError as error:

@@ -68,6 +68,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._class(obj)
         if id(obj) in self.generators:
             return _named, self.generators[id(obj)]
+        if isinstance(obj, types.CodeType) and types.CodeType in self.dispatch_table:
+            return _code, (obj.co_filename, *self.dispatch_table[types.CodeType](obj)[1])
         if self.to_keep and "numpy" in sys.modules:
             from fastfeed.wire.memmap import by_path  # in the consumer only: its imports would delay every worker
 
@@ -154,6 +156,11 @@ def _is_behind_its_name(function: types.FunctionType) -> bool:
 
 def _behind(module: str, qualname: str) -> Any:
     return _named(module, qualname).__wrapped__
+
+
+def _code(file: str, *parts: Any) -> types.CodeType:
+    """Make a code object that names its file, which cloudpickle leaves out, so that tracebacks show its lines."""
+    return types.CodeType(*parts).replace(co_filename=file)
 
 
 def _cached_property(function: Callable[..., Any], name: str) -> Any:
