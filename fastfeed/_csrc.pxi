@@ -167,6 +167,7 @@ cdef extern from "ring/loop.h" nogil:
         int timer
         uint64_t patience_ns
     void ff_loop_attach(ff_loop *loop)
+    void ff_loop_detach(ff_loop *loop)
     int ff_loop_acquire(ff_loop *loop)
     void ff_loop_note(ff_loop *loop, uint32_t row)
     void ff_loop_count(ff_loop *loop, uint64_t samples, uint64_t work_ns)

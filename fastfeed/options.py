@@ -173,6 +173,12 @@ def seed(value: object) -> int:
     return whole("seed", value, 0, 2**64 - 1, f"{_SEEDS}, or None for a fresh one")
 
 
+def initializer(value: object) -> None:
+    """Refuse what is neither None nor a function."""
+    if value is not None and not callable(value):
+        raise wrong("initializer", value, "pass a function without arguments, or None")
+
+
 def rank_seed(value: object) -> int:
     """Return a seed as an int of 64 bits, a fresh one for None, the launcher's rank for "rank"."""
     if isinstance(value, str) and value == "rank":

@@ -6,11 +6,14 @@ import mmap
 import os
 import signal
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 import fastfeed as ff
+from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
 # Where ff_ring_header of csrc has these fields; a test of the ring holds what they say against the ring's own figures.
@@ -98,6 +101,19 @@ def _pids(feed: ff.Feed) -> dict[int, int]:
 def start(feed: ff.Feed) -> None:
     """Start the workers, which a feed otherwise does when it is first iterated."""
     feed._started()
+
+
+def call_after_the_grace(monkeypatch: pytest.MonkeyPatch, called: Callable[[], object], closing_s: float = 60) -> None:
+    """Have workers that are to stop get half a second, then call this, and give those that are closing so long more."""
+    await_closing = Crew._await_closing
+
+    def wrapped(crew: Crew, in_loop: set[int]) -> None:
+        called()
+        await_closing(crew, in_loop)
+
+    monkeypatch.setattr(Crew, "_await_closing", wrapped)
+    monkeypatch.setattr("fastfeed.engine.crew._GRACE_S", 0.5)
+    monkeypatch.setattr("fastfeed.engine.crew._CLOSING_S", 0.5 + closing_s)
 
 
 # ---- what a feed holds ----

@@ -48,6 +48,11 @@ void ff_loop_attach(ff_loop *loop)
     ff_flag_set(&entry(loop)->attached, 1);
 }
 
+void ff_loop_detach(ff_loop *loop)
+{
+    ff_flag_set(&entry(loop)->attached, 0);
+}
+
 int ff_loop_acquire(ff_loop *loop)
 {
     ff_ring *ring = &loop->ring;

@@ -23,6 +23,8 @@ typedef struct ff_loop {
 
 /* Tell the consumer that this worker has reached its loop. */
 void ff_loop_attach(ff_loop *loop);
+/* Say that the worker has left its loop and is closing what the user's code left open. */
+void ff_loop_detach(ff_loop *loop);
 
 /* Claim a cell, asleep while there is none: or FF_STEP_STOP, or FF_STEP_LOST. */
 int ff_loop_acquire(ff_loop *loop);

@@ -72,7 +72,7 @@ typedef struct ff_ring_shape {
 
 typedef struct ff_worker_entry { /* 128 bytes; written by its worker alone, read by the consumer with suspicion */
     ff_flag asleep;
-    ff_flag attached;    /* 1 once the worker has reached its loop */
+    ff_flag attached;    /* 1 while the worker is in its loop */
     ff_note sample;      /* sequence << 32 | row, all ones where none is being worked on */
     ff_note started_ns;  /* CLOCK_MONOTONIC when sample was begun */
     ff_counter samples, bytes, read_ns, work_ns, idle_ns;

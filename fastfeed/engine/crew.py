@@ -4,7 +4,9 @@ Note: how workers end
 ---------------------
 1. ``stop`` sets the ring's stop flag and posts a token for every worker.  A worker looks at the flag before each claim
    and after each token, so an idle one leaves at once and a busy one after its cell.
-2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.
+2. Whoever is still there when the grace is over is killed.  Nothing is lost: the ring is the consumer's.  A worker that
+   has left its loop and closes a generator gets longer, for the user's ``finally`` clauses; a warning says if that was
+   not enough.
 3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.  One
    that hangs in the kernel outlives its SIGKILL: it is waited for together with everything else, and given up at last.
 4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
@@ -55,6 +57,7 @@ from fastfeed.options import wrong
 _MAIN = " import main; main()"
 _BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {}" + _MAIN
 _GRACE_S = 2.0
+_CLOSING_S = 10.0
 # What a killed worker has to end in: nothing but a call that hangs in the kernel takes that long.
 DYING_S = 5.0
 # Too many descriptors, in this process or in all; too many processes; no memory for one.
@@ -362,12 +365,14 @@ class Crew:
         self.unstarted.clear()
         try:
             if self._pids and grace > 0 and not self._ring.closed:
+                in_loop = {worker for worker in self._pids if self._ring.is_attached(worker)}
                 self._ring.set_stop()
                 for fd in self._wake_fds:
                     os.eventfd_write(fd, len(self._pids))
                 deadline = time.monotonic() + grace
                 while self._pids and (left := deadline - time.monotonic()) > 0:
                     self.wait(left)
+                self._await_closing(in_loop)
         finally:
             for worker in list(self._pids):
                 self.kill(worker, "did not stop in time")
@@ -378,6 +383,22 @@ class Crew:
         for worker, pid, _, spent in undead:
             what = f"worker {worker} (pid {pid}) was killed {spent:.0f} s ago and {_HANGS}; it is left behind"
             warnings.warn(what, RuntimeWarning, stacklevel=2)
+
+    def _await_closing(self, in_loop: set[int]) -> None:
+        """Wait for those that were in their loop, have left it, and run the user's ``finally`` clauses."""
+        deadline = time.monotonic() + _CLOSING_S - _GRACE_S
+        while closing := [worker for worker in self._pids if worker in in_loop and not self._ring.is_attached(worker)]:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self.wait(left)
+        for worker in closing:
+            warnings.warn(
+                f"worker {worker} (pid {self._pids[worker]}) was ended in the midst of closing its generator, whose "
+                f"finally clauses have {_CLOSING_S:g} s when a feed is closed: let them do less",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _close(self) -> None:
         self._poll.close()

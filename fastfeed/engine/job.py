@@ -72,9 +72,10 @@ class Ledger:
 class Job(Protocol):
     """What is fed.  A unit is what fills one slot; batches are what the user gets for it, none or more.
 
-    A job sees no ring.  A feed asks for ``shape``, ``spec`` and ``table_fd`` once, when it is first iterated, and
-    begins each iteration with ``units``.  Then each unit goes through ``order``, perhaps ``prepare``, and ``deliver``;
-    or, with num_workers=0, all of them go through ``run_here``.
+    A job sees no ring.  A feed asks for ``shape``, ``spec`` and ``table_fd`` when it is first iterated, and again where
+    a later iteration finds that the job ``is_outdated``.  It begins each iteration with ``units``.  Then each unit goes
+    through ``order``, perhaps ``prepare``, and ``deliver``; or, with num_workers=0, all of them go through
+    ``run_here``.
 
     Attributes
     ----------
@@ -100,6 +101,9 @@ class Job(Protocol):
 
     def spec(self) -> bytes | bytearray:
         """Describe the work to the workers, in whatever form their module reads."""
+
+    def is_outdated(self) -> bool:
+        """Say whether what `spec` described has changed since; asked when an iteration begins."""
 
     def table_fd(self) -> int | None:
         """Return a descriptor that all workers get besides; it stays the job's."""

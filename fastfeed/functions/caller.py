@@ -93,7 +93,9 @@ class Caller:
 
     def sendable(self, unit: Any, reply: Any) -> Any:
         """Return what to send in place of a reply that cannot be pickled, or raise."""
-        raise frame.UnpicklableError(frame.refusal(reply))
+        from fastfeed.wire.obstacle import refusal  # only now: it would delay every start
+
+        raise frame.UnpicklableError(refusal(reply))
 
     def close(self) -> None:
         """End what is still going on."""

@@ -7,7 +7,7 @@ import sys
 from fastfeed.functions.caller import Caller
 from fastfeed.randomness.seeds import random_state, seed_everything, seed_held, seedable
 from fastfeed.wire import frame
-from fastfeed.wire.failure import RAISED, Failed, failure, item_failure
+from fastfeed.wire.failure import Failed, failure, item_failure
 from fastfeed.wire.snapshot import FIXED, snapshot
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -129,7 +129,7 @@ class ChunkCaller(Caller):
                     result = function(item)
                     results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
                 return results, failures
-            except RAISED as error:
+            except BaseException as error:
                 done = len(results)
                 failures[done] = item_failure(error, self.arena is not None)
         for offset in range(done, len(items)):
@@ -141,7 +141,7 @@ class ChunkCaller(Caller):
                     result = function(items[offset])
                     results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
                     continue
-                except RAISED as error:
+                except BaseException as error:
                     failures[offset] = item_failure(error, self.arena is not None)
             if self._stop:
                 break
@@ -151,17 +151,19 @@ class ChunkCaller(Caller):
 
     def sendable(self, unit: Chunk, reply: ChunkReply) -> ChunkReply:
         """Make failures of the results that cannot be pickled."""
+        from fastfeed.wire.obstacle import refusal  # only now: it would delay every start
+
         _, _, items, without = unit
         results, failures = reply
         if self._collate is not None:
-            raise Failed("sending a batch", frame.UnpicklableError(frame.refusal(results[0])))
+            raise Failed("sending a batch", frame.UnpicklableError(refusal(results[0])))
         offsets = [o for o in range(len(items)) if self._replace or (o not in failures and o not in without)]
         kept: list[Any] = []
         for offset, result in zip(offsets, results, strict=False):
             try:
                 frame.frame(result)
             except frame.UnpicklableError:
-                failures[offset] = failure(frame.UnpicklableError(frame.refusal(result)))
+                failures[offset] = failure(frame.UnpicklableError(refusal(result)))
                 if self._stop:
                     break
                 if self._replace:

@@ -53,8 +53,9 @@ class ChunksJob(FunctionJob):
         on_error: str,
         seed: int,
         timed: bool,
+        initializer: Callable[[], object] | None,
     ) -> None:
-        super().__init__(ChunkCaller(function, collate, seed, on_error), timed)
+        super().__init__(ChunkCaller(function, collate, seed, on_error), timed, initializer)
         self._iterable = iterable
         self._begun = False
         self._fixed = batch_size or chunk_size

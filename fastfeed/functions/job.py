@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import WorkerKind
@@ -14,10 +14,12 @@ from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
-from fastfeed.functions.spec import packed_spec
+from fastfeed.functions.spec import packed_spec, spec_digest
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
+from fastfeed.wire.callables import initialize, warn_outdated
 from fastfeed.wire.failure import item_failure, said, worker_error
+from fastfeed.wire.obstacle import remedied, travels
 
 if TYPE_CHECKING:
     from fastfeed.functions.caller import Task
@@ -37,10 +39,13 @@ class FunctionJob:
     remedies: Remedies
     classes: list[str] | None = None
 
-    def __init__(self, caller: Caller, timed: bool) -> None:
+    def __init__(self, caller: Caller, timed: bool, initializer: Callable[[], object] | None) -> None:
         self.ledger = Ledger()
         self._caller = caller
         self._timed = timed
+        self._initializer = initializer
+        self._digest = b""  # of the last spec
+        self._initialized = False  # this process, where it does the work itself
         self._epoch = 0
 
     # ---- what a subclass says ----
@@ -92,24 +97,33 @@ class FunctionJob:
     # ---- the feed's side ----
 
     def spec(self) -> bytearray:
-        """The caller and its arguments."""
+        """The caller, its arguments and the initializer, as they are now."""
         try:
-            return packed_spec(self._caller, self._timed)
+            spec, self._digest = packed_spec(self._caller, self._initializer, self._timed)
+            return spec
         except frame.UnpicklableError as error:
-            raise ConfigError(
-                f"{self._unpicklable()} cannot be sent to the workers: {error.__cause__}; make it inside the function, "
-                f"or use num_workers=0"
-            ) from error
+            name, value = self._unpicklable()
+            raise ConfigError(f"{name} cannot be sent to the workers: {remedied(value, error)}") from error
 
-    def _unpicklable(self) -> str:
+    def is_outdated(self) -> bool:
+        """Whether the function, its arguments or what workers inherit have changed since they were packed."""
+        try:
+            return spec_digest(self._caller, self._initializer) != self._digest
+        except frame.UnpicklableError as error:
+            warn_outdated(*self._unpicklable(), error)
+            return False
+
+    def _unpicklable(self) -> tuple[str, Any]:
+        """What cannot be sent, and what messages call it."""
         args, kwargs = self._caller.arguments() or ((), {})
         names = inspect.signature(self._caller.function).parameters
-        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
-            try:
-                frame.frame(value)
-            except frame.UnpicklableError:
-                return f"{name}=, an argument of {self._caller.name()},"
-        return self._caller.name()
+        name = self._caller.name()
+        for parameter, value in (*zip(names, args, strict=False), *kwargs.items()):
+            if not travels(value):
+                return f"{parameter}=, an argument of {name},", value
+        if not travels(self._initializer):
+            return f"the initializer for {name}", self._initializer
+        return name, self._caller if travels(self._caller.function) else self._caller.function
 
     def table_fd(self) -> int | None:
         """Nothing besides."""
@@ -196,6 +210,9 @@ class FunctionJob:
         aside = RandomAside(self._caller.look_again())
         try:
             for unit in units:
+                if not self._initialized:
+                    initialize(self._initializer)
+                    self._initialized = True
                 task, _ = self.task(unit, [])
                 replies = self._caller.replies(task)
                 failed = None
@@ -203,8 +220,8 @@ class FunctionJob:
                     with aside:
                         try:
                             reply = next(replies, _OVER)
-                        except (Exception, SystemExit) as error:
-                            failed = self._error(unit, item_failure(error, frameless=False))
+                        except BaseException as error:
+                            failed = self._error(unit, item_failure(error, in_worker=False))
                             reply = _OVER
                     if reply is _OVER:
                         break

@@ -19,6 +19,7 @@ def map(
     collate: Callable[[list[Any]], Any] | None = None,
     on_error: str = "raise",
     seed: int | str | None = "rank",
+    initializer: Callable[[], object] | None = None,
     num_workers: int | None = None,
     ordered: bool = True,
     prefetch: int | None = None,
@@ -53,6 +54,9 @@ def map(
         there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`),
         but not those that are items.
         "rank" is 0, or the rank that a launcher (torchrun, Slurm, MPI) has given this process; None draws a seed.
+    initializer : callable, optional
+        Called once in each worker before anything else, or once in this process with ``num_workers=0``: for what a
+        program sets up in its modules, which a worker imports afresh.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts chunks, or batches.
 
@@ -74,6 +78,9 @@ def map(
     and dataclasses are copied all the way down, and every other object by ``copy.deepcopy``; what that refuses is
     pickled and read again; what cannot be pickled either is passed on as it is.  Items of a list or tuple are not
     copied: nothing of yours runs between two of them.
+
+    The function is taken as it is at each ``iter``: where it has changed since, with all that it refers to, or the
+    working directory or the environment have, new workers are started with it.
     """
     if not callable(fn):
         raise options.wrong("fn", fn, "pass a function, which is called with each item")
@@ -93,8 +100,11 @@ def map(
         raise options.wrong("collate", collate, "pass a callable, and batch_size with it")
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     fixed = options.rank_seed(seed)
+    options.initializer(initializer)
     if batch_size is not None and collate is None:
         from fastfeed.collate.collate import collate as default_collate
 
         collate = default_collate
-    return Feed(ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, fixed, timeout is not None), engine)
+    timed = timeout is not None
+    job = ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, fixed, timed, initializer)
+    return Feed(job, engine)

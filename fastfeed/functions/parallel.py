@@ -24,6 +24,7 @@ def parallel(
     split_size: int | None = None,
     copies: bool = False,
     seed: int | str | None = "rank",
+    initializer: Callable[[], object] | None = None,
     num_workers: int | None = None,
     ordered: bool = True,
     prefetch: int | None = None,
@@ -52,6 +53,8 @@ def parallel(
         Random numbers depend on (seed, epoch, stream or run): see the notes.  "rank" is 0, or the rank that a launcher
         (torchrun, Slurm, MPI) has given this process, so that ranks differ; a number is taken as it is, on all ranks
         alike.  None draws a seed.
+    initializer : callable, optional
+        As for `fastfeed.map`.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts items, or runs; `timeout` is for one of them.
 
@@ -83,18 +86,20 @@ def parallel(
     people's modules, and those of TensorFlow, OpenCV or a GPU.  torch counts from when it is loaded: import it beside
     the function.
 
-    Arguments go to the workers when the feed is first iterated: arrays once for all of them, shared until somebody
-    writes to them, and read-only memmaps by the name of their file.  A stream sees them as they were, whatever it did
-    to them the epoch before.  Runs are sent their parts one by one, and share the other arguments with those before
-    them on the same worker.  With num_workers=0 the function gets the very objects that you passed, as in a plain call.
+    Function and arguments go to the workers as they are at each ``iter``, which starts new workers where they have
+    changed: arrays once for all of them, shared until somebody writes to them, and memmaps by the name of their file.
+    A stream sees them so, whatever it did to them the epoch before.  Runs are sent their parts one by one, and share
+    the other arguments with those before them on the same worker.  With num_workers=0 the function gets the very
+    objects that you passed, as in a plain call.
 
     A generator that is left before its end is closed, so that its ``finally`` clauses run, when the next iteration
-    begins or the feed is closed.
+    begins or the feed is closed.  At the end they have ten seconds; a `RuntimeWarning` says where that was not enough.
     """
     given: dict[str, Any] = {"num_workers": num_workers, "ordered": ordered, "prefetch": prefetch, "timeout": timeout}
     engine = EngineOptions(**given)
     if generator_function is None:
-        return functools.partial(parallel, split=split, split_size=split_size, copies=copies, seed=seed, **given)
+        given |= {"split": split, "split_size": split_size, "copies": copies, "seed": seed, "initializer": initializer}
+        return functools.partial(parallel, **given)
     function = generator_function
     if not callable(function):
         remedy = "pass the generator function itself" + _called(function)
@@ -109,6 +114,7 @@ def parallel(
         if not names:
             raise options.wrong("split_size", split_size, "pass split= as well, the name of the argument to cut")
     fixed = options.rank_seed(seed)
+    options.initializer(initializer)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -123,10 +129,10 @@ def parallel(
         arguments = bound.args, bound.kwargs
         timed = timeout is not None
         if split_size is not None and count is not None:
-            return Feed(RunsJob(function, arguments, where, count, split_size, fixed, timed), engine)
+            return Feed(RunsJob(function, arguments, where, count, split_size, fixed, timed, initializer), engine)
         workers = max(1, engine.workers())
         streams = workers if copies else 1 if count is None else max(1, min(workers, count))
-        job = StreamsJob(function, arguments, where, streams, count, fixed, timed, ordered)
+        job = StreamsJob(function, arguments, where, streams, count, fixed, timed, initializer, ordered)
         return Feed(job, engine if num_workers == 0 else replace(engine, num_workers=streams))
 
     return call

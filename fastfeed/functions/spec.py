@@ -1,6 +1,6 @@
-"""The spec of function workers: the caller and its arguments, packed once for all of them and unpacked in each.
+"""The spec of function workers: a caller, its arguments and the initializer, packed once for all, unpacked in each.
 
-    u64 length | marshalled header | the caller's frame | the frame of its arguments
+    u64 length | marshalled header | the initializer's frame | the caller's | that of its arguments
 
 Workers map it privately: arrays among the arguments are shared until somebody writes to them.
 """
@@ -15,26 +15,27 @@ from fastfeed.wire.interpreter import described
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from fastfeed.functions.caller import Arguments, Caller
+    from fastfeed.functions.caller import Caller
 
 _ALIGN = 64
 
 
-def packed_spec(caller: Caller, timed: bool) -> bytearray:
-    """Pack a caller, with its frames aligned; `timed` says that a timeout is set.
+def packed_spec(caller: Caller, initializer: Callable[[], object] | None, timed: bool) -> tuple[bytearray, bytes]:
+    """Pack a caller, with its frames aligned, and return its `spec_digest` as well; `timed` says that a timeout is set.
 
     Raises
     ------
     UnpicklableError
         If the function or an argument cannot travel.
     """
-    frames = [callables.packed(caller), frame.frame(_named(caller.arguments()))]
+    frames = _frames(caller, initializer)
     header = {"interpreter": described(), "timed": timed}
     # Room for the largest numbers: they are not known before the header's size is.
     starts = []
-    end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))
+    end = 8 + len(marshal.dumps({**header, "starts": [1 << 62] * len(frames)}))
     for size, _ in frames:
         starts.append(-(-end // _ALIGN) * _ALIGN)
         end = starts[-1] + size
@@ -44,17 +45,16 @@ def packed_spec(caller: Caller, timed: bool) -> bytearray:
     out[8 : 8 + len(packed)] = packed
     for start, (_, pieces) in zip(starts, frames, strict=True):
         frame.fill(memoryview(out)[start:], pieces)
-    return out
+    return out, callables.digest(frames)
 
 
-def _named(arguments: Arguments | None) -> Arguments | None:
-    """The same arguments, files by name."""
-    if arguments is None:
-        return None
-    from fastfeed.wire.memmap import by_path  # in the consumer only: its imports would delay every worker
+def spec_digest(caller: Caller, initializer: Callable[[], object] | None) -> bytes:
+    """What tells the spec of this caller, as it is now, from another."""
+    return callables.digest(_frames(caller, initializer))
 
-    args, kwargs = arguments
-    return tuple(map(by_path, args)), {name: by_path(value) for name, value in kwargs.items()}
+
+def _frames(caller: Caller, initializer: Callable[[], object] | None) -> list[tuple[int, list[tuple[int, Any]]]]:
+    return [callables.packed(initializer), callables.packed(caller), callables.packed(caller.arguments())]
 
 
 class Spec:
@@ -67,11 +67,15 @@ class Spec:
         header = marshal.loads(memory[8 : 8 + length])
         self.interpreter: dict[str, Any] = header["interpreter"]
         self.timed: bool = header["timed"]
-        self._caller_at, self._arguments_at = header["starts"]
+        self._initializer_at, self._caller_at, self._arguments_at = header["starts"]
 
     def _mapped(self) -> memoryview:
         """A fresh private mapping of everything."""
         return memoryview(mmap.mmap(self._fd, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+
+    def initialize(self) -> None:
+        """Call the initializer, if there is one."""
+        callables.run_initializer(self._mapped()[self._initializer_at :])
 
     def caller(self) -> Caller:
         """The caller, which gets fresh arguments whenever it asks for them."""

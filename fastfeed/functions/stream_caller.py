@@ -11,7 +11,7 @@ from fastfeed.functions.caller import Caller
 from fastfeed.randomness.search import held_by
 from fastfeed.randomness.seeds import seed_everything, seed_held
 from fastfeed.wire import frame
-from fastfeed.wire.failure import RAISED, failure
+from fastfeed.wire.failure import failure
 from fastfeed.wire.snapshot import snapshot
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -181,7 +181,7 @@ class RunCaller(GeneratorCaller):
             while (item := next(run, End)) is not End:
                 # As it is when it is yielded: the generator may fill the same array again.
                 items.append(frame.sealed(item, arena))
-        except RAISED as error:
+        except BaseException as error:
             return items, failure(error), True
         return items, None, True
 

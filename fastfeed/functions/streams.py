@@ -40,8 +40,9 @@ class RunsJob(FunctionJob):
         size: int,
         seed: int,
         timed: bool,
+        initializer: Callable[[], object] | None,
     ) -> None:
-        super().__init__(RunCaller(function, arguments, split, seed), timed)
+        super().__init__(RunCaller(function, arguments, split, seed), timed, initializer)
         self._whole = [argument(arguments, where) for where in split]
         self._bounds = [(start, min(start + size, count)) for start in range(0, count, size)]
 
@@ -80,9 +81,10 @@ class StreamsJob(FunctionJob):
         count: int | None,
         seed: int,
         timed: bool,
+        initializer: Callable[[], object] | None,
         ordered: bool,
     ) -> None:
-        super().__init__(StreamCaller(function, arguments, split, seed), timed)
+        super().__init__(StreamCaller(function, arguments, split, seed), timed, initializer)
         self._ordered = ordered
         self.remedies = _REMEDIES
         if count is None and streams == 1:

@@ -6,6 +6,10 @@ cdef class FunctionWorker(Loop):
 
     cdef uint64_t taken_ns
 
+    def detach(self):
+        """Say that this worker has left its loop, and closes what the user's code left open."""
+        ff_loop_detach(&self.loop)
+
     def set_patience(self, uint64_t patience_ns):
         """Look for work this long before going to sleep."""
         self.loop.patience_ns = patience_ns

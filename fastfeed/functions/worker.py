@@ -43,11 +43,14 @@ def main() -> None:
     worker.set_timer(TIMER_FD)
     reserve = _reserver(worker)
     try:
+        spec.initialize()
         caller = spec.caller()
     except BaseException as error:
-        _refuse(worker, reserve, failure(Failed("loading the function in a worker", error)))
+        failed = error if isinstance(error, Failed) else Failed("loading the function in a worker", error)
+        _refuse(worker, reserve, failure(failed))
         return
     _serve(worker, reserve, caller, spec.timed)
+    worker.detach()
     caller.close()
 
 

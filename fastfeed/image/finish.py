@@ -30,6 +30,10 @@ def finisher(spec: dict[str, Any], call: Call | None) -> Step:
         if step == _native.STEP_DECODE:
             from fastfeed.image.decode import BeyondLimitError, DecodeError, decode, refuse_unless_an_image
 
+            if spec.get("plugins") is not None:  # in a worker that has run none of the user's code
+                from fastfeed.wire.interpreter import add_plugins
+
+                add_plugins(spec.pop("plugins"))
             try:
                 if maker.is_partial():
                     refuse_unless_an_image(maker.data())
@@ -70,9 +74,9 @@ def caller(functions: Iterable[Callable[[Any], Any]], held: Sequence[Held], shap
             try:
                 image = np.asarray(function(image))
             except BaseException as error:
-                from fastfeed.wire.failure import RAISED, said  # only now: it would delay every start
+                from fastfeed.wire.failure import said  # only now: it would delay every start
 
-                if not isinstance(error, RAISED):
+                if isinstance(error, KeyboardInterrupt):
                     raise
                 raise _native.KernelError(
                     _native.E_PYTHON, f"transform {name_of(function)} raised {said(error)}{_line(error)}"
@@ -100,23 +104,32 @@ def name_of(function: object) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def loaded_caller(spec: dict[str, Any]) -> Call:
-    """Return `caller` for what a worker was sent; what goes wrong in loading it is reported with the first row."""
-    from fastfeed.wire.callables import print_at_once, share_main, unpacked
+def loaded_caller(spec: dict[str, Any]) -> Call | None:
+    """Run the initializer and return `caller` for what a worker was sent, None where there is nothing to call.
+
+    What goes wrong is reported with the first row that is to be called with.
+    """
+    from fastfeed.wire.callables import print_at_once, run_initializer, share_main, unpacked
+    from fastfeed.wire.failure import Failed, said
 
     print_at_once()
+    initializer, calls = (memoryview(bytearray(framed)) for framed in spec["calls"])
     try:
-        functions = unpacked(memoryview(bytearray(spec["calls"])))
+        run_initializer(initializer)
+        if not spec["calling"]:
+            return None
+        functions = unpacked(calls)
         share_main(functions)
         return caller(functions, held_by_callables(functions, spec["bases"]), spec["call_shape"])
     except BaseException as error:
-        broken = error
+        if not spec["calling"]:
+            raise
+        failed = error if isinstance(error, Failed) else Failed("loading the function", error)
+        where = " in the initializer" if failed is error else ""
 
     def call(maker: Kernel) -> Any:
-        from fastfeed.wire.failure import Failed, said
-
         del maker
-        raise _native.KernelError(_native.E_PYTHON, said(broken)) from Failed("loading the function", broken)
+        raise _native.KernelError(_native.E_PYTHON, said(failed.cause) + where) from failed
 
     return call
 

@@ -30,6 +30,7 @@ from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
 from fastfeed.wire import callables, frame, interpreter
 from fastfeed.wire.failure import with_note
+from fastfeed.wire.obstacle import remedied, travels
 from fastfeed.wire.row_failure import RowFailure, from_row
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def images(
     ordered: bool = True,
     prefetch: int | None = None,
     timeout: float | None = None,
+    initializer: Callable[[], object] | None = None,
 ) -> Feed:
     """Feed batches of images, decoded and transformed by worker processes.
 
@@ -118,6 +120,10 @@ def images(
         Batches in flight in total; the ring's slots.
     timeout : float, optional
         Seconds that one sample may take before its worker counts as hung.
+    initializer : callable, optional
+        Called once in each worker before anything else, or once in this process with ``num_workers=0``: for what your
+        callables need of their modules, which a worker imports afresh.  The callables are taken as they are at each
+        ``iter``; new workers are started where they have changed.
 
     Returns
     -------
@@ -141,12 +147,13 @@ def images(
     for name, value in (("with_index", with_index), ("exact", exact), ("orient", orient)):
         options.flag(name, value)
     seed = options.seed(seed)
+    options.initializer(initializer)
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
-    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index), engine)
+    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, initializer), engine)
 
 
 class _ImageJob(ScheduledJob):
@@ -165,6 +172,7 @@ class _ImageJob(ScheduledJob):
         schedule: Schedule,
         on_error: str,
         with_index: bool,
+        initializer: Callable[[], object] | None,
     ) -> None:
         height, width = compiled.out_h, compiled.out_w
         self._row_shape = (height, width, 3) if compiled.layout == "NHWC" else (3, height, width)
@@ -172,7 +180,9 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
-        self.kind = WorkerKind("fastfeed.image.worker", isolated=not compiled.callables, addressed=False)
+        self._initializer = initializer
+        self._runs_users_code = bool(compiled.callables) or initializer is not None
+        self.kind = WorkerKind("fastfeed.image.worker", isolated=not self._runs_users_code, addressed=False)
         self._with_index = with_index
         self._dtype: Any = None
         self._labels = source.labels
@@ -182,27 +192,38 @@ class _ImageJob(ScheduledJob):
             "seed": schedule.seed,
             "max_pixels": compiled.limits.max_pixels,
             "orient": compiled.orient,
+            "calling": bool(compiled.callables),
             "call_shape": (height, width, 3),
         }
-        # As they are now, whatever becomes of them; why they cannot be sent matters only to workers.
-        self._calls: bytearray | frame.UnpicklableError | None = None
+        self._initialized = False  # this process, where it does the work itself
+        self._digest = b""  # of the callables in the last spec
         self._held = held_by_callables(compiled.callables, {})
         self._spec["bases"] = {held.path: held.base for held in self._held}
-        if compiled.callables:
-            try:
-                size, pieces = callables.packed(compiled.callables)
-                self._calls = bytearray(size)
-                frame.fill(memoryview(self._calls), pieces)
-            except frame.UnpicklableError as error:
-                self._calls = error.with_traceback(None)
 
     def spec(self) -> bytes:
-        if isinstance(self._calls, Exception):
-            raise ConfigError(
-                f"{self._transforms()} cannot be sent to the workers: {self._calls.__cause__}; make what cannot be "
-                f"sent in the function, or use num_workers=0"
-            ) from self._calls
-        return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": self._calls})
+        calls: list[bytearray] | None = None
+        if self._runs_users_code:
+            try:
+                frames = self._frames()
+            except frame.UnpicklableError as error:
+                remedy = remedied(self._obstacle(), error)
+                raise ConfigError(f"{self._transforms()} cannot be sent to the workers: {remedy}") from error
+            self._digest = callables.digest(frames)
+            calls = [frame.filled(*framed) for framed in frames]
+        return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": calls})
+
+    def is_outdated(self) -> bool:
+        try:
+            return self._runs_users_code and callables.digest(self._frames()) != self._digest
+        except frame.UnpicklableError as error:
+            callables.warn_outdated(self._transforms(), self._obstacle(), error)
+            return False
+
+    def _obstacle(self) -> object:
+        return next((each for each in (*self._compiled.callables, self._initializer) if not travels(each)), None)
+
+    def _frames(self) -> list[tuple[int, list[tuple[int, Any]]]]:
+        return [callables.packed(self._initializer), callables.packed(self._compiled.callables)]
 
     def _transforms(self) -> str:
         """What messages call the callables."""
@@ -223,6 +244,9 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
+        if not self._initialized:
+            callables.initialize(self._initializer)
+            self._initialized = True
         self._held = held_by_callables(functions, self._spec["bases"])  # again: they are the user's, and may change
         call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
         finish = finisher(self._spec, call)

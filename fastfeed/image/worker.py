@@ -16,6 +16,7 @@ def main() -> None:
     ring = _native.Mapping(RING_FD, posix.fstat(RING_FD).st_size, True)
     if spec["calls"] is None:  # PIL and what it needs come from this interpreter's own places first
         sys.path.extend(entry for entry in spec["interpreter"]["path"] if entry not in sys.path)
+        spec["plugins"] = spec["interpreter"]["plugins"]
     else:
         from fastfeed.wire.interpreter import become  # only now: it would delay every start
 

@@ -63,6 +63,10 @@ class ScheduledJob:
 
         return make_all
 
+    def is_outdated(self) -> bool:
+        """Nothing that workers are told changes."""
+        return False
+
     def reason(self, code: int, content: bytes) -> Reason:
         """Why a row failed in a worker: an FF_E_* code, and what the row's bytes hold, a text up to the first NUL.
 

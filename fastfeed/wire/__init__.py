@@ -7,6 +7,7 @@ callables.py    the user's functions, and what they need in a worker
 interpreter.py  the consumer's interpreter, for a worker that is to be like it
 failure.py      what the user's code raised, with its traceback
 row_failure.py  the same, where it must fit into the row that failed
+obstacle.py     what in a value cannot travel, and where it is
 memmap.py       arrays that are files travel by the name of the file
 snapshot.py     values as they are now, whatever becomes of the buffers that they were made in
 

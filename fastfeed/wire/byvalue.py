@@ -38,25 +38,48 @@ _received_keys: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary
 _complete: weakref.WeakSet[type] = weakref.WeakSet()
 
 
-def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool) -> bytes:
-    """Pickle a value; `to_consumer`: for the process that sent this one its work, and classes with it."""
+def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool, to_keep: bool = False) -> bytes:
+    """Pickle a value.
+
+    `to_consumer`: for the process that sent this one its work, and classes with it.  `to_keep`: for a worker that keeps
+    it, so that memmaps may go by the name of their file.
+    """
     out = io.BytesIO()
     pickler = _Pickler(out, 5, buffer_callback=buffers.append)
-    pickler.to_consumer = to_consumer
-    pickler.generators = global_generators()
-    pickler.dump(value)
+    pickler.to_consumer, pickler.to_keep = to_consumer, to_keep
+    pickler.generators, pickler.by_value = global_generators(), set()
+    try:
+        pickler.dump(value)
+    finally:
+        for module in pickler.by_value:
+            cloudpickle.unregister_pickle_by_value(module)
     return out.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    to_consumer = False
+    to_consumer = to_keep = False
+    by_value: set[types.ModuleType]  # modules that go by value in this pickle alone
     generators: dict[int, tuple[str, str]]
 
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, (type, types.FunctionType, types.ModuleType)):
+            self._register(obj)
         if isinstance(obj, type):
             return self._class(obj)
         if id(obj) in self.generators:
             return _named, self.generators[id(obj)]
+        if isinstance(obj, types.CodeType) and types.CodeType in self.dispatch_table:
+            return _code, (obj.co_filename, *self.dispatch_table[types.CodeType](obj)[1])
+        if self.to_keep and "numpy" in sys.modules:
+            from fastfeed.wire.memmap import by_path  # in the consumer only: its imports would delay every worker
+
+            if (made := by_path(obj)) is not obj:
+                return made.__reduce__()
+        if isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdin, sys.stdout, sys.stderr):
+            _refuse_to_lose(obj)
+        # Those of Python 3.11 have a lock.
+        if type(obj) is functools.cached_property:
+            return _cached_property, (obj.func, obj.attrname)
         # Pickle takes what functools.cache and lru_cache make by its name, which may lead nowhere on the other side.
         if type(obj) is _CACHED:
             module = sys.modules.get(obj.__module__)
@@ -65,6 +88,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, types.FunctionType) and _is_behind_its_name(obj):
             return _behind, (obj.__module__, obj.__qualname__)
         return super().reducer_override(obj)
+
+    def _register(self, obj: Any) -> None:
+        """Send by value what is of a module that no import leads to: made by hand, or by multiprocessing."""
+        name = obj.__name__ if isinstance(obj, types.ModuleType) else obj.__module__
+        module = sys.modules.get(name)
+        if module is None or name == "__main__" or getattr(module, "__spec__", None) is not None:
+            return
+        above = sys.modules.get(name.rpartition(".")[0])
+        if getattr(above, "__spec__", None) is None and name not in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(module)
+            self.by_value.add(module)
 
     def _class(self, cls: type) -> Any:
         if self.to_consumer and cls in _received_keys:
@@ -122,6 +156,23 @@ def _is_behind_its_name(function: types.FunctionType) -> bool:
 
 def _behind(module: str, qualname: str) -> Any:
     return _named(module, qualname).__wrapped__
+
+
+def _code(file: str, *parts: Any) -> types.CodeType:
+    """Make a code object that names its file, which cloudpickle leaves out, so that tracebacks show its lines."""
+    return types.CodeType(*parts).replace(co_filename=file)
+
+
+def _cached_property(function: Callable[..., Any], name: str) -> Any:
+    made = functools.cached_property(function)
+    made.__set_name__(object, name)
+    return made
+
+
+def _refuse_to_lose(file: io.TextIOWrapper) -> None:
+    """Raise for a file that is open for writing; cloudpickle would send what it holds, and lose what is written."""
+    if not file.closed and file.writable():
+        raise TypeError(f"the file {file.name!r} is open for writing, and would not get what a worker writes")
 
 
 def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

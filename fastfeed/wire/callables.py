@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 
+from fastfeed.wire.failure import Failed, item_failure, worker_error
+
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 
@@ -26,11 +28,66 @@ def packed(value: Any) -> tuple[int, list[tuple[int, Any]]]:
     return frame.frame(value, by_value=True)
 
 
+def digest(frames: Iterable[tuple[int, list[tuple[int, Any]]]]) -> bytes:
+    """What tells frames of callables, and what workers are started with besides, from what they were before."""
+    import hashlib
+
+    from fastfeed.wire.interpreter import surroundings
+
+    seen = hashlib.blake2b(surroundings(), digest_size=16)
+    for _, pieces in frames:
+        for _, piece in pieces:
+            seen.update(piece)
+    return seen.digest()
+
+
+def warn_outdated(name: str, value: Any, error: Exception) -> None:
+    """Say that what has changed since the workers were started does not reach them."""
+    import warnings
+
+    from fastfeed.wire.obstacle import remedied
+
+    warnings.warn(
+        f"{name} cannot be sent to the workers any more: {remedied(value, error)}; until then they go on with it as it "
+        f"was when they were started",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
 def unpacked(memory: memoryview) -> Any:
     """Return what was packed; arrays in it are views of the memory."""
     from fastfeed.wire import frame
 
     return frame.read(memory)
+
+
+def initialize(initializer: Callable[[], object] | None) -> None:
+    """Call an initializer in the consumer.
+
+    Raises
+    ------
+    WorkerError
+        It raised.
+    """
+    try:
+        if initializer is not None:
+            initializer()
+    except BaseException as error:
+        _, cause, text = item_failure(error, in_worker=False)
+        raise worker_error("the initializer", "in this process", cause, text) from cause
+
+
+def run_initializer(memory: memoryview) -> None:
+    """Call the initializer that was packed here, or None; in a worker, before anything else of the user's is loaded."""
+    initializer = unpacked(memory)
+    if initializer is None:
+        return
+    share_main([initializer])
+    try:
+        initializer()
+    except BaseException as error:
+        raise Failed("the initializer in a worker", error) from error
 
 
 def print_at_once() -> None:
@@ -44,7 +101,7 @@ def share_main(functions: Iterable[Any]) -> None:
     """Copy what functions of `__main__` refer to into this process's `__main__`, where a pool that they make looks."""
     for function in functions:
         scope = getattr(_innermost(function), "__globals__", {})
-        if scope.get("__name__") == "__main__":
+        if scope.get("__name__") in ("__main__", "__mp_main__"):
             for name, value in scope.items():
                 vars(sys.modules["__main__"]).setdefault(name, value)
 

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     Failure = tuple[str, BaseException, str]  # what was being done, the exception, its traceback as text
 
 
-# Exceptions of the user's code that concern one piece of work.  An interrupt does not: it is the consumer's.
-RAISED = (Exception, SystemExit)
-
-
 class Failed(Exception):
     """User code raised; `cause` is its exception and `what` names the piece of work."""
 
@@ -44,19 +40,20 @@ def failure(error: BaseException, frameless: bool = False) -> Failure:
     return what, error, text
 
 
-def item_failure(error: BaseException, frameless: bool) -> Failure:
-    """The same for one item.  What concerns every item is raised: no memory for its result, an interrupt.
+def item_failure(error: BaseException, in_worker: bool) -> Failure:
+    """The same for one item, whatever was raised: `asyncio.CancelledError` is no `Exception`.
 
-    With frames it stays in this process, which is the consumer then; a worker's signals are the function's business.
+    What concerns every item is raised: running out of memory for its result, and an interrupt of the consumer.  A
+    worker's signals are the function's business.
     """
     if isinstance(error, RingMemoryError):
         raise error
-    if not frameless:
+    if not in_worker:
         from fastfeed.interrupt import interrupts
 
         if interrupts(error):
             raise error
-    return failure(error, frameless)
+    return failure(error, frameless=in_worker)
 
 
 def _let_go(error: BaseException | None) -> None:

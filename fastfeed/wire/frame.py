@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _COUNT = struct.Struct("<Q")
 _HEAD = struct.Struct("<QQ")
 _TABLE_AT = struct.Struct("<Q")
+# In the name of the program's own module, which is __mp_main__ where multiprocessing has started it.
+_MAIN = b"_main__"
 _ALIGN = 64
 _LARGE = 1 << 20
 
@@ -53,7 +55,8 @@ def frame(
     value : object
         Functions and classes in it go by value if they belong to ``__main__``, or cannot be found by their name.
     by_value : bool
-        Pickle by content everything that cloudpickle would.
+        Pickle by content everything that cloudpickle would, and memmaps by the name of their file: what a worker is
+        to keep.
     to_consumer : bool
         The receiver is the process that sent this one its work: classes that came from there go by reference.
     arena : Arena, optional
@@ -88,14 +91,15 @@ def frame(
 def _pickled(value: Any, by_value: bool, to_consumer: bool) -> tuple[bytes, list[memoryview]]:
     buffers: list[pickle.PickleBuffer] = []
     pickled = b""
+    to_keep = by_value
     if not by_value:
         try:
             pickled = _by_name(value, buffers)
         except Exception:  # whatever a reducer raises; cloudpickle may know better, and its error is the one to show
             by_value = True
-    if by_value or b"__main__" in pickled:
+    if by_value or _MAIN in pickled:
         buffers.clear()
-        pickled = _by_value(value, buffers, to_consumer)
+        pickled = _by_value(value, buffers, to_consumer, to_keep)
     return pickled, [buffer.raw() for buffer in buffers]
 
 
@@ -144,30 +148,18 @@ def _reduce_array(array: Any) -> Any:
     return array.copy("C").__reduce_ex__(5)
 
 
-def _by_value(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool) -> bytes:
+def _by_value(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool, to_keep: bool) -> bytes:
     from fastfeed.wire import byvalue
 
     try:
-        return byvalue.dumps(value, buffers, to_consumer)
+        return byvalue.dumps(value, buffers, to_consumer, to_keep)
     except Exception as error:
         raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
 
 
-def refusal(value: Any) -> str:
-    """Say why this value, which cannot travel, cannot."""
-    try:
-        frame(value)
-    except UnpicklableError as error:
-        return str(error)
-    return f"{type(value).__name__} cannot be sent between processes"
-
-
 def copied(value: Any) -> Any:
     """Send a value to this process itself."""
-    size, pieces = frame(value)
-    memory = memoryview(bytearray(size))
-    fill(memory, pieces)
-    return read(memory)
+    return read(memoryview(filled(*frame(value))))
 
 
 def small(value: Any) -> bytes | None:
@@ -177,7 +169,7 @@ def small(value: Any) -> bytes | None:
         pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
     except Exception:  # as in frame
         return None
-    return None if buffers or b"__main__" in pickled else PLAIN + pickled
+    return None if buffers or _MAIN in pickled else PLAIN + pickled
 
 
 # The value of a frame that begins with `PLAIN`, from what follows that.
@@ -191,6 +183,13 @@ def write(
     size, pieces = frame(value, to_consumer=to_consumer, arena=arena)
     fill(reserve(size), pieces)
     return size
+
+
+def filled(size: int, pieces: list[tuple[int, Any]]) -> bytearray:
+    """Return a frame in memory of its own."""
+    memory = bytearray(size)
+    fill(memoryview(memory), pieces)
+    return memory
 
 
 def fill(memory: memoryview, pieces: list[tuple[int, Any]]) -> None:

@@ -2,11 +2,12 @@
 
 The crew starts such a worker with the consumer's options, environment and working directory, and with ``site``.  The
 rest is what the program has made of its interpreter since: where it looks for modules, which ones it found elsewhere,
-and its arguments.
+its arguments, what it has added to PIL, and code that is in no file.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 
@@ -40,9 +41,21 @@ def described() -> dict[str, Any]:
         "argv": [str(argument) for argument in getattr(sys, "argv", [])],
         "elsewhere": _elsewhere(),
         "shadowed": _shadowed(),
+        "plugins": _plugins(),
+        "sources": _sources(),
         # By which a process proves to a manager's server that it may use its proxies.
         "authkey": None if manager is None else bytes(manager.process.current_process().authkey),
     }
+
+
+def surroundings() -> bytes:
+    """What this process hands to the workers that it starts: they are outdated where it changes."""
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        folder = ""
+    arguments = [str(argument) for argument in getattr(sys, "argv", [])]
+    return marshal.dumps([search_path(), arguments, folder, dict(os.environb)])
 
 
 def _elsewhere() -> dict[str, Found]:
@@ -75,6 +88,34 @@ def _would_be_found(name: str, origin: str, parts: list[str] | None, path: set[s
     if parts is None:
         return folder in path and file.startswith(name) and file[len(name) :] in all_suffixes()
     return os.path.dirname(folder) in path and os.path.basename(folder) == name and file.startswith("__init__.")
+
+
+def _sources() -> dict[str, list[str]]:
+    """The lines of code that is in no file, such as a notebook's cells, for tracebacks."""
+    cache = getattr(sys.modules.get("linecache"), "cache", {})
+    return {name: entry[2] for name, entry in list(cache.items()) if len(entry) == 4 and entry[1] is None}
+
+
+def _plugins() -> bytes | None:
+    """A frame of what the program has added to PIL, for HEIC or AVIF, say; None where that is nothing."""
+    image = sys.modules.get("PIL.Image")
+    found = [
+        {name: made for name, made in getattr(image, table, {}).items() if not _is_of_pil(made)}
+        for table in ("OPEN", "DECODERS")
+    ]
+    if not any(found):
+        return None
+    from fastfeed.wire import frame
+
+    try:
+        return bytes(frame.filled(*frame.frame(found, by_value=True)))
+    except frame.UnpicklableError:  # workers will say that they do not know the format
+        return None
+
+
+def _is_of_pil(made: Any) -> bool:
+    factory = made[0] if isinstance(made, tuple) else made
+    return str(getattr(factory, "__module__", "PIL")).split(".")[0] == "PIL"
 
 
 def _shadowed() -> list[str]:
@@ -122,6 +163,28 @@ def become(like: dict[str, Any]) -> None:
         from multiprocessing import process
 
         process.current_process().authkey = like["authkey"]
+    add_plugins(like["plugins"])
+    if like["sources"]:
+        import linecache
+
+        entries = ((name, (sum(map(len, lines)), None, lines, name)) for name, lines in like["sources"].items())
+        linecache.cache.update(entries)
+
+
+def add_plugins(plugins: bytes | None) -> None:
+    """Add to PIL what the consumer's program has added."""
+    if plugins is None:
+        return
+    from PIL import Image
+
+    from fastfeed.wire import frame
+
+    Image.preinit()  # PIL's own come first, as they do there
+    openers, decoders = frame.read(memoryview(bytearray(plugins)))
+    for name, (factory, accept) in openers.items():
+        Image.register_open(name, factory, accept)
+    for name, decoder in decoders.items():
+        Image.register_decoder(name, decoder)
 
 
 class _Finder:

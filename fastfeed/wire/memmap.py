@@ -102,36 +102,57 @@ def file_of(array: NDArray[Any]) -> tuple[Place | None, str]:
 
 
 class ByPath:
-    """A read-only memmap on its way to another process of this machine: its file's name travels, not its values."""
+    """An array that is a file on its way to another process: the name of the file travels, and no values."""
 
-    def __init__(self, array: NDArray[Any], place: Place) -> None:
-        self._reopen = (os.path.abspath(place.path), place.device, place.inode, array.dtype, place.offset, array.shape)
+    def __init__(self, array: NDArray[Any], place: Place, kind: type, mode: str, turned: bool) -> None:
+        path = os.path.abspath(place.path)
+        self._reopen = path, place.device, place.inode, array.dtype, place.offset, array.shape, kind, mode, turned
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, self._reopen
 
 
 def by_path(value: Any) -> Any:
-    """Return what travels in place of a read-only memmap whose file is still there; any other value itself."""
+    """Return what travels in place of an array that is a file which is still there; any other value itself.
+
+    What was opened for writing is so in the other process.
+    """
     numpy = sys.modules.get("numpy")
-    if numpy is None or type(value) is not numpy.memmap:
+    if numpy is None or type(value) not in (numpy.memmap, numpy.ndarray) or value.dtype.hasobject or not value.ndim:
         return value
-    if value.mode != "r" or not value.ndim or not value.flags.c_contiguous or value.dtype.hasobject:
+    owner = value
+    while isinstance(owner, numpy.ndarray) and not isinstance(owner, numpy.memmap):
+        owner = owner.base
+    turned = not value.flags.c_contiguous
+    if owner is None or not (value.flags.c_contiguous or value.flags.f_contiguous):
         return value
-    place, _ = file_of(value)
+    place, _ = file_of(value.T if turned else value)
     if place is None:
         return value
     os.close(place.fd)
-    return ByPath(value, place)
+    mode = {"w+": "r+"}.get(owner.mode, owner.mode)
+    return ByPath(value.T if turned else value, place, type(value), mode, turned)
 
 
-def _reopened(path: str, device: int, inode: int, dtype: Any, offset: int, shape: tuple[int, ...]) -> NDArray[Any]:
+def _reopened(
+    path: str,
+    device: int,
+    inode: int,
+    dtype: Any,
+    offset: int,
+    shape: tuple[int, ...],
+    kind: type,
+    mode: Any,
+    turned: bool,
+) -> NDArray[Any]:
     import numpy as np
 
     now = os.stat(path)
     if (now.st_dev, now.st_ino) != (device, inode):
         raise FileNotFoundError(f"{path} has been replaced since it was mapped: make the memmap and the feed anew")
-    return np.memmap(path, dtype, "r", offset, shape)
+    array = np.memmap(path, dtype, mode, offset, shape)
+    made = array.T if turned else array
+    return made if kind is np.memmap else made.view(np.ndarray)
 
 
 def _mapping_at(address: int, table: str = "maps") -> list[str]:

@@ -81,10 +81,7 @@ def _fitting(cause: BaseException, text: str, room: int) -> bytes:
 
 
 def _framed(value: object) -> bytes:
-    size, pieces = frame.frame(value, to_consumer=True)
-    memory = bytearray(size)
-    frame.fill(memoryview(memory), pieces)
-    return bytes(memory)
+    return bytes(frame.filled(*frame.frame(value, to_consumer=True)))
 
 
 def from_row(row: bytes) -> RowFailure:

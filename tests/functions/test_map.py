@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import ctypes
 import dataclasses
@@ -317,6 +318,37 @@ def test_automatic_chunks_grow_for_quick_functions_and_not_for_slow_or_large_one
 
 
 # ---- errors ----
+
+
+class Cancelled(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, Cancelled, GeneratorExit, SystemExit])
+def test_what_is_no_exception_in_name_is_the_failure_of_its_item(raised: type[BaseException], workers: int) -> None:
+    def some(number: int) -> int:
+        if number == 2:
+            raise raised("two")
+        return number
+
+    def walk(numbers: list[int]) -> Iterator[int]:
+        yield from map(some, numbers)
+
+    with ff.map(some, range(5), on_error="skip", num_workers=workers, chunk_size=5) as feed:
+        assert list(feed) == [0, 1, 3, 4]
+        assert [(error.index, type(error)) for error in feed.errors] == [(2, ff.SampleError)]
+        assert f"some raised {raised.__name__}: two" in feed.errors[0].reason
+    for feed in (
+        ff.map(some, range(5), num_workers=workers, chunk_size=5),
+        ff.parallel(walk, num_workers=workers)(list(range(5))),
+        ff.parallel(walk, split="numbers", split_size=5, num_workers=workers)(list(range(5))),
+    ):
+        got = []
+        with feed, pytest.raises(ff.WorkerError, match=rf"raised {raised.__name__}: two") as caught:
+            got.extend(feed)
+        assert got == [0, 1]
+        assert isinstance(caught.value.__cause__, raised)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

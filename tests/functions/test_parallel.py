@@ -212,6 +212,40 @@ def test_finally_clauses_run_when_the_next_epoch_begins_and_at_the_end(tmp_path:
     assert log.read_text() == "closed\n" * 2
 
 
+def closing_after(event: Path, begun: Path) -> Callable[[], Iterator[int]]:
+    """A generator function whose finally clause ends when a file is there."""
+
+    def endless() -> Iterator[int]:
+        try:
+            yield from itertools.count()
+        finally:
+            begun.touch()
+            while not event.exists():
+                os.sched_yield()
+            event.with_suffix(".over").touch()
+
+    return endless
+
+
+def test_a_finally_clause_may_take_longer_than_a_worker_has_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = tmp_path / "event"
+    probe.call_after_the_grace(monkeypatch, event.touch)
+    with ff.parallel(closing_after(event, tmp_path / "begun"), num_workers=1)() as feed:
+        assert next(iter(feed)) == 0
+    assert (tmp_path / "event.over").exists()
+
+
+def test_a_finally_clause_that_is_cut_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe.call_after_the_grace(monkeypatch, lambda: None, closing_s=0.0)
+    feed = ff.parallel(closing_after(tmp_path / "never", tmp_path / "begun"), num_workers=1)()
+    assert next(iter(feed)) == 0
+    with pytest.warns(RuntimeWarning, match=r"ended in the midst of closing its generator, whose finally clauses have"):
+        feed.close()
+    assert (tmp_path / "begun").exists()
+
+
 # ---- errors ----
 
 
@@ -586,7 +620,57 @@ def test_a_read_only_memory_map_is_opened_by_the_workers(tmp_path: Path, options
     assert set(names) == {"memmap"}
 
 
-def test_a_memory_map_whose_file_was_replaced_is_told(tmp_path: Path) -> None:
+class Holder:
+    def __init__(self, array: np.ndarray) -> None:
+        self.arrays = {"x": [array]}
+
+    def row(self, number: int) -> tuple[str, list[int]]:
+        (x,) = self.arrays["x"]
+        return type(x).__name__, x[number].tolist()
+
+    def rows(self) -> Iterator[tuple[str, list[int]]]:
+        yield from map(self.row, [0, 1] * 50)  # more than are made ahead
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+@pytest.mark.parametrize("view", ["memmap", "turned", "ndarray"])
+def test_a_memory_map_anywhere_inside_travels_by_the_name_of_its_file(tmp_path: Path, mode: Any, view: str) -> None:
+    written = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.int64, (2, 4), fortran_order=view == "turned")
+    written[:] = [[0, 1, 2, 3], [4, 5, 6, 7]]
+    written.flush()
+    x = np.load(tmp_path / "x.npy", mmap_mode=mode)
+    kind = "ndarray" if view == "ndarray" else "memmap"
+    holder = Holder(np.asarray(x) if view == "ndarray" else x)
+    expected = [(kind, [0, 1, 2, 3]), (kind, [4, 5, 6, 7])] * 50
+    for feed in (
+        ff.map(holder.row, [0, 1] * 50, num_workers=1),
+        ff.map(functools.partial(Holder.row, holder), [0, 1] * 50, num_workers=1),
+        ff.parallel(holder.rows, num_workers=1)(),
+        ff.parallel(Holder.rows, num_workers=1)(holder),
+    ):
+        with feed:
+            items = iter(feed)
+            assert next(items) == expected[0]
+            (worker,) = probe.workers(feed)
+            assert "x.npy" in Path(f"/proc/{worker}/maps").read_text()
+            assert list(items) == expected[1:]
+
+
+def test_what_is_written_to_a_memory_map_reaches_its_file(tmp_path: Path) -> None:
+    x = np.memmap(tmp_path / "x", np.int64, "w+", shape=(4,))
+
+    def write(number: int) -> int:
+        x[number] = number + 1
+        return number
+
+    for workers in (0, 1):
+        x[:] = 0
+        with ff.map(write, range(4), num_workers=workers) as feed:
+            assert list(feed) == [0, 1, 2, 3]
+        assert x.tolist() == [1, 2, 3, 4]
+
+
+def test_a_memory_map_whose_file_was_replaced_is_told_or_sent_by_value(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.arange(40).reshape(20, 2))
     x = np.load(path, mmap_mode="r")
@@ -594,10 +678,17 @@ def test_a_memory_map_whose_file_was_replaced_is_told(tmp_path: Path) -> None:
         assert [row for _, row in feed] == [[0, 1], [0, 1], [2, 3], [2, 3]]
         path.rename(tmp_path / "old.npy")
         np.save(path, np.zeros((20, 2), int))
+        assert [row for _, row in feed] == [[0, 1], [0, 1], [2, 3], [2, 3]]
+    np.save(path, np.arange(40).reshape(20, 2))
+    x = np.load(path, mmap_mode="r")
+    with ff.parallel(described, num_workers=1)(x, range(1000)) as feed:
+        items = iter(feed)
+        next(items)
+        path.rename(tmp_path / "old.npy")
+        np.save(path, np.zeros((20, 2), int))
+        probe.kill(feed)  # the next worker opens the file anew
         with pytest.raises(ff.WorkerError, match=r"x\.npy has been replaced"):
-            list(feed)
-    with wrapped(described)(x, range(2)) as feed:  # from now on it goes by value
-        assert [row for _, row in feed] == [[0, 1], [2, 3]]
+            list(items)
 
 
 def test_parts_of_a_memory_map_travel_one_by_one(tmp_path: Path) -> None:

@@ -120,24 +120,6 @@ def test_skip_and_replace_note_the_cause(size: object, workers: int) -> None:
     assert not images[1].any()
 
 
-class Adding:
-    """A transform that can be changed."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        return np.full_like(image, self.value)
-
-
-def test_workers_call_a_transform_as_it_was_when_the_feed_was_made() -> None:
-    adding = Adding(1)
-    with ff.images([encode(picture(0))], 8, transforms=[adding], labels=None, dtype="uint8", num_workers=1) as feed:
-        adding.value = 7
-        (batch,) = feed
-        assert np.unique(batch).tolist() == [1]
-
-
 def test_what_the_consumer_copies_of_failed_rows_is_bounded_however_large_they_are() -> None:
     with ff.images([b"not an image"] * 4, 512, labels=None, batch_size=4, on_error="skip", num_workers=1) as feed:
         assert list(feed) == []

@@ -9,8 +9,10 @@ import gc
 import pickle
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import cloudpickle
 import pytest
 
 import fastfeed
@@ -30,6 +32,49 @@ def test_cached_functions_travel_by_name_where_they_have_one_and_else_by_value()
 
 def test_a_function_may_refer_to_fastfeed_itself() -> None:
     assert frame.copied(lambda: fastfeed)() is fastfeed
+
+
+class Measured:
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @functools.cached_property
+    def doubled(self) -> int:
+        """Twice as large."""
+        return 2 * self.size
+
+
+def test_a_class_with_a_cached_property_goes_by_value() -> None:
+    class Local(Measured):
+        @functools.cached_property
+        def halved(self) -> int:
+            return self.size // 2
+
+    buffers: list[pickle.PickleBuffer] = []
+    made = pickle.loads(byvalue.dumps(Local.__dict__["halved"], buffers, to_consumer=False))
+    holder = Measured(4)
+    assert (made.__get__(holder, Measured), vars(holder)) == (2, {"size": 4, "halved": 2})
+    assert (frame.copied(Local(6)).halved, frame.copied(Local(6)).doubled) == (3, 12)
+
+
+def test_what_is_of_a_module_made_by_hand_goes_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("made_by_hand")
+    exec(
+        "class Own:\n    def one(self): return ONE\ndef add(number): return number + Own().one()\nONE = 1",
+        vars(module),
+    )
+    monkeypatch.setitem(sys.modules, "made_by_hand", module)
+    pickled = byvalue.dumps([module.add, module.Own(), module], [], to_consumer=False)
+    assert cloudpickle.list_registry_pickle_by_value() == set()
+    script = "import pickle, sys; add, own, made = pickle.load(sys.stdin.buffer); print(add(1), own.one(), made.ONE)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=pickled,
+        env={"PYTHONPATH": str(Path(fastfeed.__file__).parents[1])},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"2 1 1\n"
 
 
 ELSEWHERE = """

@@ -194,6 +194,92 @@ def function(value):
     assert sorted(said.splitlines()) == ["1 2", "7", *["No such device or address"] * 3]
 
 
+def test_functions_and_classes_of_a_script_that_multiprocessing_has_started_travel(tmp_path: Path) -> None:
+    script = """
+import multiprocessing
+
+class Own:
+    def __init__(self, value):
+        self.value = value
+
+def function(value):
+    return type(value)(value + Own(1).value) if isinstance(value, int) else value + Own(1).value
+
+def wrap(own):
+    return Own(own.value + 1)
+
+def rank():
+    ALL_OF_IT
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=rank)
+    process.start()
+    process.join()
+"""
+    both = BOTH + "assert [own.value for own in ff.map(wrap, [Own(1), Own(2)], num_workers=1)] == [2, 3]\n"
+    assert run_script(tmp_path, script.replace("ALL_OF_IT", both.strip().replace("\n", "\n    "))) == "2 3\n8\n"
+
+
+@pytest.mark.parametrize("where", ["in the script", "in a module"])
+def test_a_format_that_the_program_has_taught_pil_is_read_in_workers(tmp_path: Path, where: str) -> None:
+    plugin = """
+from PIL import Image, ImageFile
+
+class OwnFile(ImageFile.ImageFile):
+    format = "OWN"
+
+    def _open(self):
+        assert self.fp.read(4) == b"OWN!"
+        self._size, self._mode = (8, 8), "L"
+        self.tile = [("raw", (0, 0, 8, 8), 4, ("L", 0, 1))]
+
+Image.register_open("OWN", OwnFile, lambda prefix: prefix.startswith(b"OWN!"))
+"""
+    script = """
+import io
+
+own = b"OWN!" + bytes([9] * 64)
+
+def function(value):
+    with Image.open(io.BytesIO(own)) as image:
+        return value + image.getpixel((0, 0))
+
+for workers in (0, 1):
+    with ff.images([own], 8, dtype="uint8", labels=None, num_workers=workers) as feed:
+        print(int(next(iter(feed)).max()))
+"""
+    if where == "in a module":
+        (tmp_path / "own_plugin.py").write_text(plugin)
+        plugin = "import own_plugin\nfrom PIL import Image\n"
+    assert run_script(tmp_path, plugin + script + BOTH) == "9\n9\n10 11\n16\n"
+
+
+def test_a_traceback_shows_the_users_lines(tmp_path: Path) -> None:
+    script = """
+import linecache
+
+def of_the_script(value):
+    return [][int(value)]  # a line of the script
+
+CELL = "def of_a_cell(value):\\n    return [][int(value)]  # a line of a cell\\n"
+linecache.cache["<cell 3>"] = len(CELL), None, CELL.splitlines(True), "<cell 3>"
+exec(compile(CELL, "<cell 3>", "exec"))
+
+for function, line in ((of_the_script, "a line of the script"), (of_a_cell, "a line of a cell")):
+    for feed in (
+        ff.map(function, [1], num_workers=1),
+        ff.images(["picture.jpg"], 64, transforms=[lambda image: function(image[0, 0, 0])], num_workers=1),
+    ):
+        try:
+            list(feed)
+        except (ff.WorkerError, ff.SampleError) as error:
+            (note,) = error.__cause__.__notes__
+            print(line in note)
+        feed.close()
+"""
+    assert run_script(tmp_path, script) == "True\n" * 4
+
+
 def test_a_managers_proxies_work_in_workers(tmp_path: Path) -> None:
     script = """
 import multiprocessing

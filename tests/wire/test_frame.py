@@ -15,6 +15,7 @@ import pytest
 
 from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
+from fastfeed.wire.obstacle import refusal
 
 Pair = collections.namedtuple("Pair", "left right")
 
@@ -249,7 +250,7 @@ def test_small_is_for_what_needs_no_buffers_and_no_cloudpickle() -> None:
 def test_what_cannot_be_pickled_is_named_by_its_type(value: object, word: str) -> None:
     with pytest.raises(frame.UnpicklableError, match=f"{type(value).__name__} cannot be sent.*{word}"):
         frame.frame(value)
-    assert word in frame.refusal(value)
+    assert word in refusal(value)
 
 
 def test_an_open_file_cannot_travel(tmp_path) -> None:
