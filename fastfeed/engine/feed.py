@@ -8,8 +8,9 @@
 
 The job knows what a unit is (a batch of a schedule, a chunk of a map, an item of a stream) and what the user gets for
 it; the feed knows order and waiting; the recovery knows what follows from a worker's death; the turns know which loop
-may go on.  Everything happens inside ``next()``: opening, waiting, reaping, restarting, delivering.  There is no thread,
-so there is nothing to shut down but the crew, and an exception, an interrupt or a ``break`` leaves consistent books.
+may go on.  Everything happens inside ``next()``: opening, waiting, reaping, restarting, delivering.  There is no
+thread, so there is nothing to shut down but the crew, and an exception, an interrupt or a ``break`` leaves consistent
+books behind.
 """
 
 from __future__ import annotations
