@@ -1,12 +1,13 @@
 /* jpeg: drive libjpeg-turbo: limits, errors by longjmp, windows, and the colour spaces that it leaves to its caller.
  * Where only low frequencies matter, lowpass takes over after the header, and hands back what it does not understand.
  *
- *   open     header, limits
+ *   open     a new decompressor; header, limits, whether the end is there
  *   start    scale, colour space, columns cut off (jpeg_crop_scanline), rows skipped (jpeg_skip_scanlines)
  *   lines    one call of jpeg_read_scanlines each
- *   stop     damage reported; the object is aborted, not finished, so rows below the window cost nothing
+ *   stop     what follows the last row; the object is aborted, not finished, so rows below the window cost nothing
  *
- * Each function that calls libjpeg sets its own landing place: an error comes back there with the decompressor aborted.
+ * Each function that calls libjpeg sets its own landing place: an error comes back there with the decompressor aborted, and
+ * so does a warning that means damage.
  */
 #define _GNU_SOURCE
 #include "jpeg/jpeg.h"

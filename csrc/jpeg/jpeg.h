@@ -8,13 +8,13 @@
 #include "base/codes.h"
 #include "jpeg/frame.h"
 
-typedef struct ff_jpeg ff_jpeg; /* one libjpeg decompressor, used for image after image */
+typedef struct ff_jpeg ff_jpeg; /* libjpeg, image after image */
 
 ff_jpeg *ff_jpeg_new(void); /* NULL: no memory */
 void ff_jpeg_free(ff_jpeg *j);
 
-/* Read the header; the limits are checked before anything is allocated for the pixels.  data must stay as it is until
- * ff_jpeg_stop.  On failure the decompressor is ready for the next image, here and below. */
+/* Read the header, and look for the end marker; the limits are checked before anything is allocated for the pixels.
+ * data must stay as it is until ff_jpeg_stop.  On failure the decompressor is ready for the next image, here and below. */
 int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixels, int max_scans, char err[FF_ERR_LEN]);
 int64_t ff_jpeg_width(const ff_jpeg *j);
 int64_t ff_jpeg_height(const ff_jpeg *j);
@@ -35,7 +35,7 @@ int ff_jpeg_lines_at_once(const ff_jpeg *j);   /* how many lines the decoder giv
  * of 16 bytes is written past the caches by libjpeg-turbo's vector code: put those that are read soon elsewhere. */
 int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN]);
 
-/* Done with the image.  Fails where the data so far was damaged; rows below the last one read are not looked at. */
+/* Done with the image.  Where its last row was read, fails unless the end marker follows. */
 int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN]);
 /* The same after a failure elsewhere. */
 void ff_jpeg_abandon(ff_jpeg *j);

@@ -7,10 +7,11 @@
  * coefficients; the same of arithmetic codes. */
 enum { SHOWN = 18, REFINED = 4, BEGUN = 1, ARITHMETIC = 16 };
 
-/* Allowed to a file of at most 64 KiB: 60 ms, and 47 MB of coefficients; the empty page of A4 at 300 dpi needs most of
- * it.  Larger files are allowed more in proportion. */
-#define ALLOWED 7000000
+/* Allowed to a file of at most 64 KiB: 60 ms, and 47 MB of coefficients; an empty page of A4 at 300 dpi needs most of it.
+ * Larger files are allowed more for each byte, a little more than empty pages need. */
+#define ALLOWED 7000000.0
 #define SMALL_FILE 65536
+#define ALLOWED_BYTE 160.0
 #define USUAL_SCANS 100 /* max_scans above this one raises what is allowed */
 
 static int too_much_work(ff_jpeg_limits *l, const struct jpeg_decompress_struct *c)
@@ -34,8 +35,8 @@ int ff_jpeg_limits_begin(ff_jpeg_limits *l, struct jpeg_decompress_struct *c, si
     if (!jpeg_has_multiple_scans(c) && !c->arith_code)
         return 1;
     const double scans = max_scans > USUAL_SCANS ? max_scans : USUAL_SCANS;
-    const double files = size > SMALL_FILE ? (double)size / SMALL_FILE : 1.0;
-    const double allowed = ALLOWED / USUAL_SCANS * scans * files;
+    const double further = size > SMALL_FILE ? (double)(size - SMALL_FILE) : 0.0;
+    const double allowed = (ALLOWED + ALLOWED_BYTE * further) / USUAL_SCANS * scans;
     l->allowed = allowed < 1e18 ? (int64_t)allowed : (int64_t)1e18;
     for (int k = 0; k < c->num_components; k++)
         l->work += SHOWN * (int64_t)c->comp_info[k].width_in_blocks * (int64_t)c->comp_info[k].height_in_blocks;

@@ -251,11 +251,10 @@ def test_work_within_the_limit_is_done_and_a_raised_limit_allows_more() -> None:
     assert np.array_equal(kernel(jpegs.bomb(2000, 2000, 1, 60), [ff.Resize(SMALL)], SMALL, max_scans=300), grey)
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_an_empty_page_of_a_scanner_is_within_the_limits(mode: str) -> None:
+@pytest.mark.parametrize("size", [(2480, 3508), (3508, 4961)])
+def test_an_empty_page_of_a_scanner_is_within_the_limits(size: tuple[int, int]) -> None:
     page = io.BytesIO()
-    Image.new(mode, (2480, 3508), "white").save(page, "JPEG", progressive=True)
-    assert len(page.getvalue()) < 65536
+    Image.new("RGB", size, "white").save(page, "JPEG", progressive=True)
     assert (kernel(page.getvalue(), [ff.Resize(SMALL)], SMALL) == 255).all()
 
 
