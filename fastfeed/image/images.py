@@ -201,15 +201,15 @@ class _ImageJob(ScheduledJob):
         self._spec["bases"] = {held.path: held.base for held in self._held}
 
     def spec(self) -> bytes:
-        calls: list[bytearray] | None = None
-        if self._runs_users_code:
-            try:
-                frames = self._frames()
-            except frame.UnpicklableError as error:
-                remedy = remedied(self._obstacle(), error)
-                raise ConfigError(f"{self._transforms()} cannot be sent to the workers: {remedy}") from error
-            self._digest = callables.digest(frames)
-            calls = [frame.filled(*framed) for framed in frames]
+        if not self._runs_users_code:
+            return marshal.dumps({**self._spec, "interpreter": interpreter.described_in_short(), "calls": None})
+        try:
+            frames = self._frames()
+        except frame.UnpicklableError as error:
+            remedy = remedied(self._obstacle(), error)
+            raise ConfigError(f"{self._transforms()} cannot be sent to the workers: {remedy}") from error
+        self._digest = callables.digest(frames)
+        calls = [frame.filled(*framed) for framed in frames]
         return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": calls})
 
     def is_outdated(self) -> bool:

@@ -33,15 +33,19 @@ def search_path() -> list[str]:
     return [str(entry) for entry in sys.path if isinstance(entry, str)]
 
 
+def described_in_short() -> dict[str, Any]:
+    """Describe what a worker needs that runs none of the user's code, but perhaps PIL."""
+    return {"path": search_path(), "plugins": _plugins()}
+
+
 def described() -> dict[str, Any]:
     """Describe this interpreter in values that `marshal` takes."""
     manager = sys.modules.get("multiprocessing.managers")
     return {
-        "path": search_path(),
+        **described_in_short(),
         "argv": [str(argument) for argument in getattr(sys, "argv", [])],
         "elsewhere": _elsewhere(),
         "shadowed": _shadowed(),
-        "plugins": _plugins(),
         "sources": _sources(),
         # By which a process proves to a manager's server that it may use its proxies.
         "authkey": None if manager is None else bytes(manager.process.current_process().authkey),
