@@ -16,6 +16,7 @@ from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
+from fastfeed.interrupt import interrupts
 from fastfeed.wire import frame
 from fastfeed.wire.failure import item_failure, said, worker_error
 
@@ -168,6 +169,8 @@ class FunctionJob:
             else:
                 reply = frame.read(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
+            if interrupts(error):
+                raise
             return [], self._unloadable(unit, error)
         if rows:
             return [], self._error(unit, reply)
