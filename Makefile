@@ -4,7 +4,9 @@
 #   make check   lint, types, stubs, C      make table   what is promised, and what is measured here
 #   make model   the ring's model          make stress  long and random tests
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
+#   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
+#   make test-frameworks   the adapters, with the frameworks that they are for (PyTorch: about 200 MB)
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
@@ -25,6 +27,11 @@ build-%: setup
 test: setup build-killpoints
 	$(PYTEST) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
+
+# A framework lies in a folder of its own, ahead of what .venv has.
+test-frameworks: setup
+	@.ci/setup torch
+	PYTHONPATH='$(CURDIR)/build/torch' $(PYTEST) --benchmark-disable tests/adapters
 
 stress: setup
 	$(PYTEST) --benchmark-disable -m stress
@@ -54,6 +61,11 @@ model:
 	@.ci/setup model
 	$(PYTHON) tests/model/run
 
+SECONDS := 60
+fuzz: setup
+	@.ci/setup fuzz
+	$(PY) tests/fuzz/run $(SECONDS)
+
 bench: setup
 	$(PY) -m fastfeed bench $(if $(SOURCE),'$(SOURCE)')
 
@@ -71,4 +83,4 @@ clean:
 distclean: clean
 	rm -rf .venv
 
-.PHONY: setup build compile test stress debug asan check model bench table suites clean distclean
+.PHONY: setup build compile test test-frameworks stress debug asan check model fuzz bench table suites clean distclean

@@ -4,8 +4,6 @@ Public names live here and nowhere else; each is loaded when it is first used, s
 beside this file names them to type checkers.
 """
 
-from __future__ import annotations
-
 _HOMES = {
     "CenterCrop": "image.transforms",
     "ColorJitter": "image.transforms",
@@ -35,6 +33,9 @@ _HOMES = {
     "prefetch": "functions.prefetch",
 }
 
+# What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
+_MODULES = {"torch": "adapters.torch"}
+
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list
 
 
@@ -43,6 +44,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         value: object = version("fastfeed")
+    elif name in _MODULES:
+        from importlib import import_module
+
+        value = import_module(f"fastfeed.{_MODULES[name]}")
     elif name in _HOMES:
         from importlib import import_module
 
@@ -54,4 +59,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*globals(), *__all__, *_MODULES, "__version__"})

@@ -10,7 +10,8 @@ cdef extern from "sys/mman.h" nogil:
     void *MAP_FAILED
 
 cdef extern from "base/codes.h" nogil:
-    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_POISON, FF_E_PYTHON
+    enum: FF_ERR_LEN, FF_E_CORRUPT, FF_E_LIMIT, FF_E_POISON, FF_E_PYTHON
+    const char *ff_code_text(int code)
 
 cdef extern from "base/key.h" nogil:
     ctypedef struct ff_key:
@@ -49,6 +50,7 @@ cdef extern from "source/read.h" nogil:
     ctypedef struct ff_reader:
         const uint8_t *data
         size_t size
+        int partial
         uint64_t read_ns
 
 cdef extern from "jpeg/header.h" nogil:
@@ -57,6 +59,9 @@ cdef extern from "jpeg/header.h" nogil:
 cdef extern from "jpeg/floor.h" nogil:
     int ff_jpeg_floor(const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity)
     const char *ff_jpeg_version()
+
+cdef extern from "simd/dtype.h" nogil:
+    const char *ff_dtype_name(int32_t dtype) noexcept
 
 cdef extern from "image/plan.h" nogil:
     enum: FF_MAX_OPS, FF_OP_BYTES
@@ -70,7 +75,6 @@ cdef extern from "image/plan.h" nogil:
         float bias[3]
         ff_op ops[FF_MAX_OPS]
     size_t ff_plan_row_bytes(const ff_plan *plan)
-    const char *ff_dtype_name(int32_t dtype) noexcept
     const char *ff_layout_name(int32_t layout) noexcept
     const char *ff_filter_name(int32_t filter) noexcept
     const char *ff_fit_name(int32_t fit) noexcept
@@ -99,11 +103,13 @@ cdef extern from "image/sample.h" nogil:
         int has_calls
         ff_reader reader
         uint8_t *pixels
+        ff_key key
         char err[FF_ERR_LEN]
     int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
                        uint64_t seed)
     void ff_sample_free(ff_sample *sample)
     int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
+    int ff_sample_rest(ff_sample *sample)
     int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)
     int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.errors import ConfigError
 from fastfeed.machine import available_cpus
+from fastfeed.rank import launched
 
 MAX_SIDE = 65_535  # of an image, in pixels; JPEG's own limit
 _ON_ERROR = ("raise", "skip", "replace")
@@ -170,6 +171,16 @@ def seed(value: object) -> int:
     if value is None:
         return int.from_bytes(os.urandom(8), "little")
     return whole("seed", value, 0, 2**64 - 1, f"{_SEEDS}, or None for a fresh one")
+
+
+def rank_seed(value: object) -> int:
+    """Return a seed as an int of 64 bits, a fresh one for None, the launcher's rank for "rank"."""
+    if isinstance(value, str) and value == "rank":
+        found = launched()
+        return 0 if found is None else found[0]
+    if value is None:
+        return seed(value)
+    return whole("seed", value, 0, 2**64 - 1, f"{_SEEDS}, 'rank' for the launcher's rank, or None for a fresh one")
 
 
 def shard(value: object) -> tuple[int, int]:

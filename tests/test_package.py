@@ -21,10 +21,10 @@ FLOORS = [
     ["functions", "image", "table"],
     ["collate", "schedule", "sources"],
     ["engine", "wire"],
-    ["errors", "interrupt", "machine", "numeric", "options", "tree"],
+    ["errors", "interrupt", "machine", "numeric", "options", "randomness", "rank", "tree"],
     ["__init__", "_native"],
 ]
-GROUND = FLOORS.index(["errors", "interrupt", "machine", "numeric", "options", "tree"])
+GROUND = FLOORS.index(["errors", "interrupt", "machine", "numeric", "options", "randomness", "rank", "tree"])
 # What a worker process may load besides the ground; everything else is the consumer's.
 IN_WORKERS = {
     "collate",
@@ -101,7 +101,8 @@ def test_the_stub_names_what_the_package_gives_from_where_it_is() -> None:
             if names == ["*"]:
                 names = importlib.import_module(node.module).__all__
             homes |= dict.fromkeys(names, node.module.removeprefix("fastfeed."))
-    assert homes == fastfeed._HOMES
+    modules = {name: home.rpartition(".")[0] for name, home in fastfeed._MODULES.items()}
+    assert homes == fastfeed._HOMES | modules
 
 
 def test_the_version_is_that_of_the_project() -> None:
@@ -170,3 +171,10 @@ def test_the_import_is_cheap_and_a_worker_needs_no_numpy(module: str) -> None:
     code = f"import sys; sys.path.append({str(ROOT.parent)!r}); import {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert not {"numpy", "PIL", "typing", "re", "multiprocessing", "subprocess"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["fastfeed.image.worker", "fastfeed.table.worker"])
+def test_a_worker_that_runs_no_code_of_the_users_loads_next_to_nothing(module: str) -> None:
+    code = f"import sys; sys.path.append({str(ROOT.parent)!r}); import {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert not {"os", "collections", "fastfeed.image.finish"} & set(done.stdout.split())

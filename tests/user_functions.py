@@ -89,6 +89,74 @@ def draws_late(item: int) -> tuple[float, float]:
     return random.random(), float(np.random.rand()) if item == 3 else 0.0
 
 
+OWN = random.Random(5)
+
+
+class Holder:
+    """Has generators as people have them: an attribute, in a container, of the class, bound by a method."""
+
+    shared = random.Random(6)
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.rng = np.random.default_rng(1)
+        self.steps = [{"noise": np.random.RandomState(2)}, np.random.default_rng(3).random]
+        self.bits = np.random.Generator(np.random.Philox(4))
+
+    def __call__(self, item: object) -> tuple[float, ...]:
+        return (
+            OWN.random(),
+            self.shared.random(),
+            float(self.rng.random()),
+            float(self.steps[0]["noise"].random_sample()),
+            float(self.steps[1]()),
+            float(self.bits.random()),
+        )
+
+
+def drawn_from(rng: object, item: object = None) -> float:
+    return float(rng.random())
+
+
+def streams_from(rng: object, held: Holder) -> Iterator[tuple[float, ...]]:
+    while True:
+        yield float(rng.random()), *held(None)
+
+
+def runs_from(items: list[int], rng: object, rngs: list[object]) -> Iterator[tuple[float, ...]]:
+    for each in rngs:
+        yield float(rng.random()), float(each.random())
+
+
+def drawn_from_torch(item: object) -> float:
+    import torch
+
+    return torch.rand()
+
+
+def streams_from_torch(generator: object = None) -> Iterator[tuple[float, float]]:
+    import torch
+
+    while True:
+        yield torch.rand(), torch.rand(generator)
+
+
+def runs_from_torch(items: list[int]) -> Iterator[float]:
+    import torch
+
+    for _ in items:
+        yield torch.rand()
+
+
+def noise(image: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    image = image.copy()
+    image[0, 0] = random.randrange(256), np.random.randint(256), OWN.randrange(256)
+    return image
+
+
 def waits_with_a_child(path: str) -> None:
     """Write the number of a child that sleeps, and wait for it."""
     import subprocess

@@ -22,6 +22,9 @@ enum ff_code {
     FF_E_POISON = -10      /* killed its worker twice, or hung it; set aside by the consumer */
 };
 
+/* What the code alone says of a file, for where there is no room for the sentence. */
+const char *ff_code_text(int code);
+
 /* Write the sentence, cut to what err holds, and return code. */
 __attribute__((format(printf, 3, 4))) int ff_fail(char err[FF_ERR_LEN], int code, const char *format, ...);
 

@@ -5,7 +5,6 @@
 
 #include "image/ops.h"
 #include "jpeg/exif.h"
-#include "jpeg/header.h"
 #include "simd/cpu.h"
 
 static int walk(ff_picture *p, void *row)
@@ -67,9 +66,7 @@ int ff_image_encoded(ff_image *im, const ff_plan *plan, const uint8_t *data, siz
     p.width = ff_jpeg_width(im->jpeg);
     p.height = ff_jpeg_height(im->jpeg);
 
-    size_t length = 0;
-    const uint8_t *exif = plan->orient ? ff_jpeg_exif(data, size, &length) : NULL;
-    const int orientation = exif != NULL ? ff_exif_orientation(exif, length) : 1;
+    const int orientation = plan->orient ? ff_jpeg_orientation(data, size) : 1;
     /* How the upright picture's x and y run over the stored one: 5 to 8 along its columns and rows, and backwards where
      * the table says so. */
     static const uint8_t backwards[9][2] = {{0, 0}, {0, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 0}, {1, 0}, {1, 1}, {0, 1}};

@@ -1,14 +1,8 @@
 /* plan: what its numbers are called, and the checks that keep a damaged plan from doing harm. */
 #include "image/plan.h"
 
-static const struct dtype {
-    const char *name;
-    size_t bytes;
-} DTYPES[] = {
-    [FF_U8] = {"uint8", 1},
-    [FF_F16] = {"float16", 2},
-    [FF_F32] = {"float32", 4},
-};
+#include "simd/dtype.h"
+
 static const char *const LAYOUTS[] = {[FF_NHWC] = "NHWC", [FF_NCHW] = "NCHW"};
 static const char *const FILTERS[] = {
     [FF_NEAREST] = "nearest", [FF_BOX] = "box",         [FF_BILINEAR] = "bilinear",
@@ -17,16 +11,6 @@ static const char *const FILTERS[] = {
 static const char *const FITS[] = {[FF_STRETCH] = "stretch", [FF_COVER] = "cover", [FF_CONTAIN] = "contain"};
 
 #define COUNT(table) ((int32_t)(sizeof(table) / sizeof((table)[0])))
-
-const char *ff_dtype_name(int32_t dtype)
-{
-    return dtype >= 0 && dtype < COUNT(DTYPES) ? DTYPES[dtype].name : NULL;
-}
-
-size_t ff_dtype_bytes(int32_t dtype)
-{
-    return dtype >= 0 && dtype < COUNT(DTYPES) ? DTYPES[dtype].bytes : 0;
-}
 
 const char *ff_layout_name(int32_t layout)
 {

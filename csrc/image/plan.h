@@ -7,7 +7,6 @@
 
 #define FF_MAX_OPS 16
 
-enum ff_dtype { FF_U8 = 0, FF_F16 = 1, FF_F32 = 2 };
 enum ff_layout { FF_NHWC = 0, FF_NCHW = 1 };
 enum ff_filter { FF_NEAREST = 0, FF_BOX = 1, FF_BILINEAR = 2, FF_BICUBIC = 3, FF_LANCZOS = 4 };
 enum ff_fit { FF_STRETCH = 0, FF_COVER = 1, FF_CONTAIN = 2 };
@@ -24,7 +23,8 @@ typedef struct ff_op {
 typedef struct ff_plan {
     int32_t n_ops;
     int32_t out_h, out_w; /* every sample ends at this size */
-    int32_t dtype, layout;
+    int32_t dtype; /* enum ff_dtype */
+    int32_t layout;
     int32_t exact;  /* 1: never decode at a reduced scale */
     int32_t orient; /* 1: apply the EXIF orientation before the first op */
     int32_t max_scans;
@@ -34,13 +34,9 @@ typedef struct ff_plan {
 } ff_plan;
 
 /* The names by which Python asks for these numbers; NULL behind the last one. */
-const char *ff_dtype_name(int32_t dtype);
 const char *ff_layout_name(int32_t layout);
 const char *ff_filter_name(int32_t filter);
 const char *ff_fit_name(int32_t fit);
-
-/* Bytes of one value of a dtype. */
-size_t ff_dtype_bytes(int32_t dtype);
 
 /* Bytes of one row: out_h * out_w * 3 * size of dtype. */
 size_t ff_plan_row_bytes(const ff_plan *plan);

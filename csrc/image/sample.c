@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jpeg/header.h"
+
 int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish_plan, const ff_table *table,
                    uint64_t seed)
 {
@@ -45,12 +47,22 @@ int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row)
     sample->row = row;
     sample->err[0] = '\0';
     ff_reader *reader = &sample->reader;
-    int code = ff_reader_read(reader, &sample->table, index, sample->plan.max_bytes, sample->err);
+    int code = ff_reader_read(reader, &sample->table, index, sample->plan.max_bytes, 0, sample->err);
+    if (code == 0 && reader->partial && ff_jpeg_may_begin(reader->data, reader->size))
+        code = ff_sample_rest(sample);
     if (code != 0)
         return code;
+    if (reader->partial)
+        return FF_STEP_DECODE;
     code = ff_image_encoded(sample->image, &sample->plan, reader->data, reader->size, &sample->key,
                             sample->has_calls ? sample->pixels : row, sample->err);
     return code == FF_E_NOT_JPEG ? FF_STEP_DECODE : planned(sample, code);
+}
+
+int ff_sample_rest(ff_sample *sample)
+{
+    return ff_reader_read(&sample->reader, &sample->table, (int64_t)sample->key.index, sample->plan.max_bytes, 1,
+                          sample->err);
 }
 
 int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride)

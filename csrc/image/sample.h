@@ -1,7 +1,8 @@
 /* sample: from an entry of the source table to a finished row; pauses where only Python can go on.
  *
  *   make -> FF_STEP_DONE                       the row is finished
- *        -> FF_STEP_DECODE                     reader: bytes that only PIL can read; then decoded()
+ *        -> FF_STEP_DECODE                     reader: bytes that only PIL can read, where they are partial perhaps
+ *                                              rest(); then decoded()
  *        -> FF_STEP_CALL                       pixels: uint8 HWC for the user's callables; then called()
  *        -> negative FF_E_*                    the sample is bad; err says why
  */
@@ -33,6 +34,8 @@ int ff_sample_init(ff_sample *sample, const ff_plan *plan, const ff_plan *finish
 void ff_sample_free(ff_sample *sample);
 
 int ff_sample_make(ff_sample *sample, uint64_t epoch, int64_t index, void *row);
+/* Read all of a file of which only the beginning was read. */
+int ff_sample_rest(ff_sample *sample);
 int ff_sample_decoded(ff_sample *sample, const uint8_t *rgb, int64_t width, int64_t height, int64_t stride);
 int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride);
 

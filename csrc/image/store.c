@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "image/plan.h"
+#include "simd/dtype.h"
 
 static size_t stage_values(int32_t width)
 {
@@ -39,12 +40,11 @@ static void put_row(const ff_store *s, int32_t y)
 {
     const size_t size = ff_dtype_bytes(s->dtype), width = (size_t)s->width, values = 3 * width;
     const void *from = s->pixels;
-    if (s->dtype == FF_F16) {
-        s->loops->to_f16((uint16_t *)(void *)s->packed, s->pixels, (int64_t)values);
-        from = s->packed;
-    } else if (s->dtype == FF_U8) {
-        if (s->colour)
-            s->loops->to_u8(s->packed, s->pixels, (int64_t)values);
+    ff_convert *const better = s->loops->convert[s->dtype];
+    ff_convert *const convert = better != NULL ? better : ff_dtype_convert(s->dtype);
+    if (convert != NULL) {
+        if (!direct_u8(s))
+            convert(s->packed, s->pixels, (int64_t)values);
         from = s->packed;
     }
     uint8_t *target = s->target;

@@ -16,10 +16,11 @@ int ff_image_worker_finish(ff_image_worker *worker, int code)
     ff_ring *ring = &loop->ring;
     if (code != 0) {
         uint8_t *row = ff_ring_row(ring, loop->claim.slot, worker->row);
-        size_t room = sizeof sample->err < ring->row_bytes ? sizeof sample->err : ring->row_bytes;
-        size_t length = strnlen(sample->err, room - 1);
-        memcpy(row, sample->err, length);
-        row[length] = '\0';
+        const size_t length = strnlen(sample->err, sizeof sample->err - 1);
+        const int fits = length < ring->row_bytes;
+        if (fits)
+            memcpy(row, sample->err, length);
+        row[fits ? length : 0] = '\0'; /* half a sentence may say the opposite: the code has a text of its own */
         FF_KILL_POINT(&ring->header->kill_hits, "reason");
     }
     ff_ring_status(ring, loop->claim.slot)[worker->row] = code == 0 ? FF_ROW_DONE : FF_ROW_FAILED(code);

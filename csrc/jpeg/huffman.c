@@ -19,6 +19,8 @@ int ff_huffman_make(ff_huffman *t, const JHUFF_TBL *from, int dc)
                 for (uint32_t k = 0; k < 1u << (FF_LOOK - length); k++)
                     t->symbol[(code << (FF_LOOK - length)) + k] = (uint16_t)(length << 8 | value);
         }
+        if (code == 1u << length) /* all ones is no code */
+            return 0;
         t->limit[length] = code << (16 - length);
         code <<= 1;
     }

@@ -8,6 +8,7 @@
  *
  * Each function that calls libjpeg sets its own landing place: an error comes back there with the decompressor aborted.
  */
+#define _GNU_SOURCE
 #include "jpeg/jpeg.h"
 
 #include <setjmp.h>
@@ -20,6 +21,7 @@
 
 #include <jerror.h>
 
+#include "jpeg/limits.h"
 #include "jpeg/lowpass.h"
 
 struct ff_jpeg {
@@ -28,11 +30,10 @@ struct ff_jpeg {
     struct jpeg_source_mgr source;
     struct jpeg_progress_mgr progress;
     jmp_buf landing;
-    char message[JMSG_LENGTH_MAX]; /* of the error, or of the first warning that means damage */
+    char message[JMSG_LENGTH_MAX]; /* of the error, or of the warning that means damage */
     int code;                      /* set by our own callbacks where they raise */
-    int ended;                     /* the decoder asked for bytes behind the last one */
-    int damaged;
-    int max_scans;
+    const uint8_t *checked;        /* before it, what lies in front of restart markers has been looked at */
+    ff_jpeg_limits limits;
     int channels;
     int64_t left;
     ff_lowpass *lowpass; /* made when first wanted */
@@ -42,6 +43,7 @@ struct ff_jpeg {
 };
 
 #define SAID "%s: %.140s" /* what it is, and what the library says */
+#define NO_END "no end marker"
 #define LIBRARY(jpeg) ((j_common_ptr) & (jpeg)->c)
 
 static ff_jpeg *owner(j_common_ptr c)
@@ -63,34 +65,51 @@ static void raise_code(ff_jpeg *j, int code, const char *message)
     longjmp(j->landing, 1);
 }
 
-/* Which warnings mean that pixels are wrong.  The rest, an odd JFIF version for one, do no harm, nor do stray bytes
- * between segments or before the end; before a restart marker they say that the scan went astray. */
-static int means_damage(j_common_ptr c)
+/* Some encoders fill up each restart interval with whole bytes of zeros or ones.  n: bytes that the library has passed
+ * over since it last said so, which is not at every marker; so all markers since then are looked at. */
+static int is_padding(ff_jpeg *j, size_t n)
 {
-    switch (c->err->msg_code) {
+    size_t padding = 0, run = 0;
+    const uint8_t *end = j->c.src->next_input_byte;
+    for (const uint8_t *p = j->checked; p < end; p++) {
+        if (*p >= 0xd0 && *p <= 0xd7 && run > 0 && p[-1] == 0xff) {
+            padding += run - 1;
+            run = 0;
+        } else {
+            run = *p == 0x00 || *p == 0xff ? run + 1 : 0;
+        }
+    }
+    j->checked = end;
+    return n <= padding + run;
+}
+
+/* Which warnings mean that pixels are wrong.  The rest, an odd JFIF version for one, do no harm, nor do stray bytes
+ * between segments or behind the last block; before a restart marker inside a scan they say that the scan went astray,
+ * unless they are padding. */
+static int means_damage(ff_jpeg *j)
+{
+    const struct jpeg_error_mgr *said = &j->errors;
+    switch (said->msg_code) {
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
 #if JPEG_LIB_VERSION >= 70 || defined(C_ARITH_CODING_SUPPORTED) || defined(D_ARITH_CODING_SUPPORTED)
     case JWRN_ARITH_BAD_CODE:
 #endif
     case JWRN_MUST_RESYNC:
-    case JWRN_NOT_SEQUENTIAL:
         return 1;
     case JWRN_EXTRANEOUS_DATA:
-        return c->err->msg_parm.i[1] >= 0xd0 && c->err->msg_parm.i[1] <= 0xd7;
+        return said->msg_parm.i[1] >= 0xd0 && said->msg_parm.i[1] <= 0xd7 && j->c.restart_interval != 0 &&
+               j->c.input_iMCU_row < j->c.total_iMCU_rows && !is_padding(j, (size_t)said->msg_parm.i[0]);
     default:
         return 0;
     }
 }
 
+/* Decoding stops at the first damage: what a damaged scan leaves would be refused in the end, whatever it cost. */
 static void on_message(j_common_ptr c, int level)
 {
-    ff_jpeg *j = owner(c);
-    if (level >= 0 || !means_damage(c))
-        return;
-    if (!j->damaged)
-        c->err->format_message(c, j->message);
-    j->damaged = 1;
+    if (level < 0 && means_damage(owner(c)))
+        on_error(c);
 }
 
 static void no_output(j_common_ptr c)
@@ -105,83 +124,61 @@ static void init_source(j_decompress_ptr c)
 
 static boolean fill_source(j_decompress_ptr c)
 {
-    static const JOCTET end[2] = {0xff, JPEG_EOI};
-    owner((j_common_ptr)c)->ended = 1;
-    c->src->next_input_byte = end;
-    c->src->bytes_in_buffer = sizeof end;
-    return TRUE;
+    raise_code(owner((j_common_ptr)c), FF_E_TRUNCATED, NO_END);
+    return FALSE;
 }
 
 static void skip_source(j_decompress_ptr c, long count)
 {
     if (count <= 0)
         return;
-    if ((size_t)count > c->src->bytes_in_buffer) {
+    if ((size_t)count > c->src->bytes_in_buffer)
         fill_source(c);
-        return;
-    }
     c->src->next_input_byte += count;
     c->src->bytes_in_buffer -= (size_t)count;
 }
 
-/* A few bytes of progressive JPEG can ask for thousands of passes over a large frame. */
+/* Called before each row of each scan, where there are several. */
 static void on_progress(j_common_ptr c)
 {
     ff_jpeg *j = owner(c);
-    if (j->c.input_scan_number > j->max_scans) {
-        char text[80];
-        snprintf(text, sizeof text, "it has more than %d scans; raise max_scans if that is meant", j->max_scans);
-        raise_code(j, FF_E_LIMIT, text);
-    }
+    if (!ff_jpeg_limits_go_on(&j->limits, &j->c))
+        raise_code(j, FF_E_LIMIT, j->limits.text);
 }
 
 /* The landing place of every error: abort, and say which kind it was. */
 static int landed(ff_jpeg *j, char err[FF_ERR_LEN])
 {
-    const int code = j->code != FF_OK ? j->code : j->ended ? FF_E_TRUNCATED : FF_E_CORRUPT;
+    const int code = j->code != FF_OK ? j->code : FF_E_CORRUPT;
     const int library = j->errors.msg_code;
     jpeg_abort(LIBRARY(j));
     if (code == FF_E_LIMIT)
         return ff_fail(err, code, SAID, "the JPEG is beyond a limit", j->message);
+    if (code == FF_E_TRUNCATED)
+        return ff_fail(err, code, SAID, "the JPEG ends before its image does", j->message);
     if (library == JERR_OUT_OF_MEMORY)
         return ff_fail(err, FF_E_MEMORY, SAID, "no memory to decode the JPEG", j->message);
-    return ff_fail(err, code, SAID, j->ended ? "the JPEG ends before its image does" : "the JPEG is corrupt", j->message);
-}
-
-static int damage(ff_jpeg *j, char err[FF_ERR_LEN])
-{
-    if (j->ended)
-        return ff_fail(err, FF_E_TRUNCATED, SAID, "the JPEG ends before its image does",
-                    j->damaged ? j->message : "no end marker");
-    return j->damaged ? ff_fail(err, FF_E_CORRUPT, SAID, "the JPEG is corrupt", j->message) : FF_OK;
-}
-
-static int create(ff_jpeg *j)
-{
-    j->c.err = jpeg_std_error(&j->errors);
-    j->errors.error_exit = on_error;
-    j->errors.emit_message = on_message;
-    j->errors.output_message = no_output;
-    if (setjmp(j->landing))
-        return FF_E_MEMORY;
-    jpeg_create_decompress(&j->c);
-    j->source.init_source = init_source;
-    j->source.fill_input_buffer = fill_source;
-    j->source.skip_input_data = skip_source;
-    j->source.resync_to_restart = jpeg_resync_to_restart;
-    j->source.term_source = init_source;
-    j->c.src = &j->source;
-    j->progress.progress_monitor = on_progress;
-    return FF_OK;
+    if (library == JERR_SOF_UNSUPPORTED || library == JERR_BAD_PRECISION || library == JERR_ARITH_NOTIMPL)
+        return ff_fail(err, code, SAID, "libjpeg-turbo has no decoder for this kind of JPEG; save it as a baseline one",
+                       j->message);
+    return ff_fail(err, code, SAID, "the JPEG is corrupt", j->message);
 }
 
 ff_jpeg *ff_jpeg_new(void)
 {
     ff_jpeg *j = calloc(1, sizeof *j);
-    if (j != NULL && create(j) != FF_OK) {
-        free(j);
-        j = NULL;
-    }
+    if (j == NULL)
+        return NULL;
+    j->c.err = jpeg_std_error(&j->errors);
+    j->errors.error_exit = on_error;
+    j->errors.emit_message = on_message;
+    j->errors.output_message = no_output;
+    j->source.init_source = init_source;
+    j->source.fill_input_buffer = fill_source;
+    j->source.skip_input_data = skip_source;
+    j->source.resync_to_restart = jpeg_resync_to_restart;
+    j->source.term_source = init_source;
+    j->progress.progress_monitor = on_progress;
     return j;
 }
 
@@ -194,30 +191,40 @@ void ff_jpeg_free(ff_jpeg *j)
     free(j);
 }
 
+/* Whether the end marker is there.  It is looked for before anything is decoded, or a truncated file would be found out
+ * or not as the crop would have it. */
+static int has_end(const uint8_t *data, size_t size)
+{
+    const uint8_t *p;
+    while (size >= 2 && (p = memrchr(data + 1, JPEG_EOI, size - 1)) != NULL) {
+        if (p[-1] == 0xff)
+            return 1;
+        size = (size_t)(p - data);
+    }
+    return 0;
+}
+
 int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixels, int max_scans, char err[FF_ERR_LEN])
 {
     if (size < 3 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff)
         return ff_fail(err, FF_E_NOT_JPEG, "not a JPEG: it does not begin with FF D8 FF");
     j->code = FF_OK;
-    j->ended = j->damaged = j->low = 0;
+    j->low = 0;
     j->message[0] = '\0';
     j->errors.num_warnings = 0;
     j->errors.msg_code = 0;
-    j->max_scans = max_scans;
     if (setjmp(j->landing))
         return landed(j, err);
+    /* One that is only aborted keeps the tables of the last image, and lends them to one that has none. */
+    jpeg_destroy(LIBRARY(j));
+    jpeg_create_decompress(&j->c);
+    j->c.src = &j->source;
     j->source.next_input_byte = data;
     j->source.bytes_in_buffer = size;
-    j->c.progress = NULL;
     (void)jpeg_read_header(&j->c, TRUE);
 
-    const int64_t width = j->c.image_width, height = j->c.image_height; /* 16 bits each in the file */
-    if (width * height > max_pixels) {
-        char text[100];
-        snprintf(text, sizeof text, "%d x %d pixels are more than max_pixels = %lld; raise it if that is meant",
-                 (int)width, (int)height, (long long)max_pixels);
-        raise_code(j, FF_E_LIMIT, text);
-    }
+    if (!ff_jpeg_limits_begin(&j->limits, &j->c, size, max_pixels, max_scans))
+        raise_code(j, FF_E_LIMIT, j->limits.text);
     switch (j->c.jpeg_color_space) {
     case JCS_GRAYSCALE:
         j->c.out_color_space = JCS_GRAYSCALE;
@@ -236,6 +243,9 @@ int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixel
     default:
         raise_code(j, FF_E_CORRUPT, "its colour space is none of grey, RGB and CMYK");
     }
+    if (!has_end(j->source.next_input_byte, j->source.bytes_in_buffer))
+        raise_code(j, FF_E_TRUNCATED, NO_END);
+    j->checked = j->source.next_input_byte;
     if (jpeg_has_multiple_scans(&j->c))
         j->c.progress = &j->progress;
     return FF_OK;
@@ -256,10 +266,24 @@ int ff_jpeg_channels(const ff_jpeg *j)
     return j->channels;
 }
 
+/* Whether scans are missing, so that the library smooths over the edges of blocks; it would stop at a cut. */
+static int is_smoothed(const struct jpeg_decompress_struct *c)
+{
+    if (!c->progressive_mode || c->coef_bits == NULL)
+        return 0;
+    for (int k = 0; k < c->num_components; k++)
+        for (int i = 1; i < 10; i++) /* as far as it looks */
+            if (c->coef_bits[k][i] != 0)
+                return 1;
+    return 0;
+}
+
 /* Where libjpeg-turbo cuts columns exactly: tried for every usual sampling, at every scale, with versions 2.1 and 3.
  * Components at 4x2 come out wrong at reduced scales, so what is not usual is decoded in its full width. */
 static int cuts_exactly(const ff_jpeg *j)
 {
+    if (is_smoothed(&j->c))
+        return 0;
     const jpeg_component_info *k = j->c.comp_info;
     for (int c = 0; c < j->c.num_components; c++) {
         const int luma = c == 0 || c == 3; /* or black */
@@ -286,8 +310,6 @@ static void start_library(ff_jpeg *j, int denominator, const ff_window *window)
     j->c.scale_num = 1;
     j->c.scale_denom = (unsigned)denominator;
     (void)jpeg_start_decompress(&j->c); /* a progressive file is entropy-decoded here, all of it */
-    if (jpeg_has_multiple_scans(&j->c) && j->ended)
-        raise_code(j, FF_E_TRUNCATED, "the file ends before its last scan");
     j->left = 0;
     if ((window->x0 > 0 || window->x1 < (int64_t)j->c.output_width) && cuts_exactly(j)) {
         /* Chroma is upsampled from its neighbours, and the decoder invents those at the edge of what it is told to keep:
@@ -386,23 +408,31 @@ int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
     return got;
 }
 
+/* With the last row read, the end marker must follow; Pillow, too, calls a file without it truncated. */
+static void finish_library(ff_jpeg *j)
+{
+    if (j->low) { /* what follows its last row is unusual: the library says whether it will do */
+        const ff_window last = {0, j->low_width, j->low_height - 1, j->low_height};
+        j->low = 0;
+        start_library(j, j->denominator, &last);
+        const JDIMENSION width = j->c.output_width * (JDIMENSION)j->c.output_components;
+        (void)jpeg_read_scanlines(&j->c, j->c.mem->alloc_sarray(LIBRARY(j), JPOOL_IMAGE, width, 1), 1);
+    }
+    if (j->c.output_scanline == j->c.output_height)
+        (void)jpeg_finish_decompress(&j->c);
+}
+
 int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN])
 {
-    if (j->low && j->next_line >= j->low_height && !ff_lowpass_ended_well(j->lowpass))
-        j->ended = 1;
     if (setjmp(j->landing))
         return landed(j, err);
-    /* With the last row read, the end marker must follow; Pillow, too, calls a file without it truncated. */
-    if (!j->low && j->c.output_scanline == j->c.output_height && !j->damaged)
-        (void)jpeg_finish_decompress(&j->c);
-    const int code = damage(j, err);
+    if (!j->low || (j->next_line >= j->low_height && !ff_lowpass_ended_well(j->lowpass)))
+        finish_library(j);
     jpeg_abort(LIBRARY(j));
-    return code;
+    return FF_OK;
 }
 
 void ff_jpeg_abandon(ff_jpeg *j)
 {
-    if (setjmp(j->landing))
-        return;
     jpeg_abort(LIBRARY(j));
 }

@@ -367,8 +367,14 @@ int ff_lowpass_ended_well(ff_lowpass *l)
 {
     ff_bits r = {l->next, l->end, l->bits, l->have, l->padding};
     ff_refill_slowly(&r);
-    for (const uint8_t *p = r.next; p + 1 < r.end; p++)
-        if (p[0] == 0xff && p[1] == 0xd9)
+    for (const uint8_t *p = r.next; p + 1 < r.end; p++) {
+        if (p[0] != 0xff || p[1] == 0xff)
+            continue;
+        if (p[1] == 0xd9)
             return 1;
+        if (p[1] > 0x01 && (p[1] < 0xd0 || p[1] > 0xd7))
+            return 0;
+        p++;
+    }
     return 0;
 }

@@ -34,7 +34,7 @@ int ff_lowpass_lines(ff_lowpass *l, uint8_t **lines, int n);
 
 int ff_lowpass_lines_at_once(const ff_lowpass *l);
 
-/* After the last line of the frame: 1 where the end marker follows. */
+/* After the last line of the frame: 1 where the end marker follows, at most with restarts and stray bytes before it. */
 int ff_lowpass_ended_well(ff_lowpass *l);
 
 #endif

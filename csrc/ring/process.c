@@ -28,6 +28,11 @@ static void *watch(void *argument)
     _exit(0);
 }
 
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
 /* Halfway up: before the trainer, after a process that asked to go first.  Raising needs no privilege. */
 static void raise_oom_score(void)
 {
@@ -44,13 +49,12 @@ static void raise_oom_score(void)
 
 int ff_process_settle(int consumer_pidfd, unsigned number, int last_fd)
 {
-    /* A terminal stops background groups that print, under `stty tostop`, or that read; it cannot stop a session that it
-     * does not control. */
-    setsid();
-    /* Started with SIGINT blocked: from here on it may come, and is ignored. */
+    /* Started with SIGINT blocked: from here on it may come, and does nothing.  By a handler, which what the user's code
+       starts does not inherit, as it would SIG_IGN. */
     sigset_t nothing;
     sigemptyset(&nothing);
-    signal(SIGINT, SIG_IGN);
+    struct sigaction ignored = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &ignored, NULL);
     sigprocmask(SIG_SETMASK, &nothing, NULL);
     for (int fd = 3; fd <= last_fd; fd++)
         fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -160,13 +160,14 @@ AVX2 void ff_avx2_matrix(float *rgb, int64_t n, const float m[12], const float l
     ff_loops_plain.matrix(rgb, n - i, m, low, high);
 }
 
-AVX2 void ff_avx2_to_f16(uint16_t *dst, const float *src, int64_t n)
+AVX2 void ff_avx2_to_f16(void *dst, const float *src, int64_t n)
 {
+    uint16_t *to = dst;
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)
-        _mm_storeu_si128((void *)(dst + i),
+        _mm_storeu_si128((void *)(to + i),
                          _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    ff_loops_plain.to_f16(dst + i, src + i, n - i);
+    ff_plain_to_f16(to + i, src + i, n - i);
 }
 
 AVX2 INLINE __m256i rounded(const float *src)
@@ -175,15 +176,16 @@ AVX2 INLINE __m256i rounded(const float *src)
     return _mm256_cvtps_epi32(v);
 }
 
-AVX2 void ff_avx2_to_u8(uint8_t *dst, const float *src, int64_t n)
+AVX2 void ff_avx2_to_u8(void *dst, const float *src, int64_t n)
 {
+    uint8_t *to = dst;
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) {
         const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(rounded(src + i), rounded(src + i + 8)), 0xd8);
-        _mm_storeu_si128((void *)(dst + i),
+        _mm_storeu_si128((void *)(to + i),
                          _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
     }
-    ff_loops_plain.to_u8(dst + i, src + i, n - i);
+    ff_plain_to_u8(to + i, src + i, n - i);
 }
 
 /* Past the caches: the row is the consumer's, and reading its old contents in would cost as much as writing it. */
@@ -448,8 +450,7 @@ const ff_loops ff_loops_avx2 = {
     .across_f32 = across_f32_avx2,
     .across_u8 = across_u8_avx2,
     .matrix = ff_avx2_matrix,
-    .to_f16 = ff_avx2_to_f16,
-    .to_u8 = ff_avx2_to_u8,
+    .convert = {[FF_U8] = ff_avx2_to_u8, [FF_F16] = ff_avx2_to_f16},
     .stream = ff_avx2_stream,
     .settle = ff_avx2_settle,
     .planes = ff_avx2_planes,

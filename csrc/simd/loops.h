@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "simd/dtype.h"
+
 #define FF_COEF_BITS 14
 #define FF_MID_BITS 7
 #define FF_MID_BITS_LOBES 6
@@ -84,9 +86,8 @@ typedef struct ff_loops {
     /* rgb = min(max(m[4r] R + m[4r+1] G + m[4r+2] B + m[4r+3], low[r]), high[r]) in place for n pixels. */
     void (*matrix)(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3]);
 
-    /* Round to nearest even: n floats to half precision, or to bytes with saturation. */
-    void (*to_f16)(uint16_t *dst, const float *src, int64_t n);
-    void (*to_u8)(uint8_t *dst, const float *src, int64_t n);
+    /* By dtype: floats to what is stored.  NULL: as plain C in dtype.c does it. */
+    ff_convert *convert[FF_DTYPES];
 
     /* Copy to memory that this core will not read again; settle must follow before another core is told of it. */
     void (*stream)(void *dst, const void *src, size_t bytes);

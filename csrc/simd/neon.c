@@ -110,12 +110,13 @@ static void planes(void *const dst[3], const void *src, int64_t n, int size)
     ff_loops_plain.planes(rest, (const uint8_t *)src + 3 * i * size, n - i, size);
 }
 
-static void to_f16(uint16_t *dst, const float *src, int64_t n)
+static void to_f16(void *dst, const float *src, int64_t n)
 {
+    uint16_t *to = dst;
     int64_t i = 0;
     for (; i + 4 <= n; i += 4)
-        vst1_u16(dst + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(src + i))));
-    ff_loops_plain.to_f16(dst + i, src + i, n - i);
+        vst1_u16(to + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(src + i))));
+    ff_plain_to_f16(to + i, src + i, n - i);
 }
 
 const ff_loops ff_loops_neon = {
@@ -125,8 +126,7 @@ const ff_loops ff_loops_neon = {
     .across_f32 = across_f32,
     .across_u8 = across_u8,
     .matrix = ff_plain_matrix,
-    .to_f16 = to_f16,
-    .to_u8 = ff_plain_to_u8,
+    .convert = {[FF_F16] = to_f16},
     .stream = ff_plain_stream,
     .settle = ff_plain_settle,
     .planes = planes,

@@ -83,43 +83,6 @@ void ff_plain_matrix(float *rgb, int64_t n, const float m[12], const float low[3
     }
 }
 
-/* Round to nearest even, overflow to infinity, as the hardware does; NaN stays NaN. */
-static uint16_t half_of(float value)
-{
-    uint32_t x;
-    memcpy(&x, &value, sizeof x);
-    const uint32_t sign = x >> 16 & 0x8000u;
-    x &= 0x7fffffffu;
-    uint32_t h;
-    if (x >= 0x47800000u) { /* 65536 and above, infinity, NaN */
-        h = x > 0x7f800000u ? 0x7e00u | (x >> 13 & 0x3ffu) : 0x7c00u;
-    } else if (x < 0x38800000u) { /* below the smallest normal half: let the float adder round at 2^-24 */
-        float f;
-        memcpy(&f, &x, sizeof f);
-        f += 0.5f;
-        memcpy(&h, &f, sizeof h);
-        h -= 0x3f000000u;
-    } else {
-        h = x + 0xfffu + (x >> 13 & 1u);
-        h = (h - 0x38000000u) >> 13;
-    }
-    return (uint16_t)(sign | h);
-}
-
-static void to_f16(uint16_t *dst, const float *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        dst[i] = half_of(src[i]);
-}
-
-void ff_plain_to_u8(uint8_t *dst, const float *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const float v = src[i] > 0.0f ? src[i] : 0.0f;
-        dst[i] = v < 255.0f ? (uint8_t)lrintf(v) : 255;
-    }
-}
-
 void ff_plain_stream(void *dst, const void *src, size_t bytes)
 {
     memcpy(dst, src, bytes);
@@ -229,8 +192,6 @@ const ff_loops ff_loops_plain = {
     .across_f32 = across_f32,
     .across_u8 = across_u8,
     .matrix = ff_plain_matrix,
-    .to_f16 = to_f16,
-    .to_u8 = ff_plain_to_u8,
     .stream = ff_plain_stream,
     .settle = ff_plain_settle,
     .planes = planes,

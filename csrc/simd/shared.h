@@ -7,7 +7,6 @@
 #include "simd/loops.h"
 
 void ff_plain_matrix(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3]);
-void ff_plain_to_u8(uint8_t *dst, const float *src, int64_t n);
 void ff_plain_stream(void *dst, const void *src, size_t bytes);
 void ff_plain_settle(void);
 int64_t ff_plain_blend(const ff_blend_source *s, uint8_t *to, int64_t n, int64_t x, int64_t y, int64_t dx, int64_t dy);
@@ -18,8 +17,7 @@ void ff_plain_hue(uint8_t *rgb, int64_t n, float sixths);
 #if defined(__x86_64__)
 void ff_avx2_triple(int16_t *dst, const int16_t *src, int64_t n);
 void ff_avx2_matrix(float *rgb, int64_t n, const float m[12], const float low[3], const float high[3]);
-void ff_avx2_to_f16(uint16_t *dst, const float *src, int64_t n);
-void ff_avx2_to_u8(uint8_t *dst, const float *src, int64_t n);
+ff_convert ff_avx2_to_u8, ff_avx2_to_f16;
 void ff_avx2_stream(void *dst, const void *src, size_t bytes);
 void ff_avx2_settle(void);
 void ff_avx2_planes(void *const dst[3], const void *src, int64_t n, int size);

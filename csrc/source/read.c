@@ -31,7 +31,7 @@ static int reserve(ff_reader *reader, size_t size, char err[FF_ERR_LEN])
     return 0;
 }
 
-static int read_open_file(ff_reader *reader, int fd, int64_t max_bytes, char err[FF_ERR_LEN])
+static int read_open_file(ff_reader *reader, int fd, int64_t max_bytes, int all, char err[FF_ERR_LEN])
 {
     struct stat info;
     if (fstat(fd, &info) != 0)
@@ -40,9 +40,10 @@ static int read_open_file(ff_reader *reader, int fd, int64_t max_bytes, char err
         return ff_fail(err, FF_E_NOT_FILE, "%s",
                        S_ISDIR(info.st_mode) ? "is a directory, not a file" : "is not a regular file");
     if (info.st_size > max_bytes)
-        return ff_fail(err, FF_E_LIMIT, "file has %lld bytes, the limit is %lld", (long long)info.st_size,
-                       (long long)max_bytes);
-    size_t want = (size_t)info.st_size, have = 0;
+        return ff_fail(err, FF_E_LIMIT, "%lld bytes are more than max_bytes = %lld; raise it if that is meant",
+                       (long long)info.st_size, (long long)max_bytes);
+    reader->partial = !all && info.st_size > FF_READ_LARGE;
+    size_t want = reader->partial ? FF_READ_BEGINNING : (size_t)info.st_size, have = 0;
     int code = reserve(reader, want, err);
     if (code != 0)
         return code;
@@ -61,35 +62,38 @@ static int read_open_file(ff_reader *reader, int fd, int64_t max_bytes, char err
     return 0;
 }
 
-static int read_path(ff_reader *reader, const char *path, int64_t max_bytes, char err[FF_ERR_LEN])
+static int read_path(ff_reader *reader, const char *path, int64_t max_bytes, int all, char err[FF_ERR_LEN])
 {
     /* O_NONBLOCK: opening a pipe must not wait for its writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return ff_fail(err, FF_E_OPEN, "cannot be opened: %s", strerror(errno));
-    int code = read_open_file(reader, fd, max_bytes, err);
+    int code = read_open_file(reader, fd, max_bytes, all, err);
     close(fd);
     return code;
 }
 
-static int fetch(ff_reader *reader, const ff_table *table, int64_t index, int64_t max_bytes, char err[FF_ERR_LEN])
+static int fetch(ff_reader *reader, const ff_table *table, int64_t index, int64_t max_bytes, int all,
+                 char err[FF_ERR_LEN])
 {
+    reader->partial = 0;
     if (index < 0 || (uint64_t)index >= table->count)
         return ff_fail(err, FF_E_OPEN, "the index is outside the source");
     uint64_t from = table->offsets[index], to = table->offsets[index + 1];
     if (from >= to || to > table->blob_bytes)
         return ff_fail(err, FF_E_TRUNCATED, "no data");
     if (table->kind == FF_TABLE_PATHS)
-        return read_path(reader, (const char *)table->blob + from, max_bytes, err);
+        return read_path(reader, (const char *)table->blob + from, max_bytes, all, err);
     reader->data = table->blob + from;
     reader->size = to - from;
     return 0;
 }
 
-int ff_reader_read(ff_reader *reader, const ff_table *table, int64_t index, int64_t max_bytes, char err[FF_ERR_LEN])
+int ff_reader_read(ff_reader *reader, const ff_table *table, int64_t index, int64_t max_bytes, int all,
+                   char err[FF_ERR_LEN])
 {
     const uint64_t begun = ff_now_ns();
-    const int code = fetch(reader, table, index, max_bytes, err);
+    const int code = fetch(reader, table, index, max_bytes, all, err);
     reader->read_ns += ff_now_ns() - begun;
     if (code == 0)
         reader->bytes += reader->size;

@@ -1,8 +1,5 @@
-"""What a worker is started with: where its descriptors are, how each kind is begun, where it looks for modules."""
+"""What a worker is started with: where its descriptors are, how each kind is begun."""
 
-from __future__ import annotations
-
-import os
 import sys
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -22,30 +19,24 @@ class WorkerKind:
     ----------
     module : str
         The module whose ``main`` it runs.
-    flags : tuple of str
-        Options of the interpreter.
+    isolated : bool
+        Whether it runs no code of the user's, and needs nothing from outside; else it is the consumer's interpreter.
     addressed : bool
         Whether slots may be for one worker alone, so that each needs a wake-up of its own.
     """
 
-    def __init__(self, module: str, flags: tuple[str, ...], addressed: bool) -> None:
+    def __init__(self, module: str, *, isolated: bool, addressed: bool) -> None:
         self.module: Final = module
-        self.flags: Final = flags
+        self.isolated: Final = isolated
         self.addressed: Final = addressed
 
 
-# A worker that runs no code of the user's needs nothing from outside.
-ISOLATED: Final = ("-I", "-S")
-# The user's code sees the interpreter's environment as it does in the consumer.
-AS_IN_THE_CONSUMER: Final = ("-s", "-P", "-S")
+def interpreter_options(isolated: bool) -> list[str]:
+    """Options that a worker's interpreter is started with."""
+    if isolated:
+        return ["-I", "-S"]
+    from subprocess import _args_from_interpreter_flags as flags  # type: ignore[attr-defined]  # multiprocessing's way
 
-
-def search_path() -> list[str]:
-    """Where this process looks for modules, in a form that another can follow."""
-    # Python passes over entries that are no text, such as a Path.
-    return [str(entry) or os.getcwd() for entry in sys.path if isinstance(entry, str)]
-
-
-def search_like(path: list[str]) -> None:
-    """Look for modules where the consumer does, in its order: one of the user's may be named like one of Python's."""
-    sys.path[:] = [*path, *(entry for entry in sys.path if entry not in path)]
+    options: list[str] = flags()
+    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    return [*options, "-P"]  # the working directory is searched where the consumer searches it

@@ -11,9 +11,9 @@ Note: how workers end
    ends the process.  When the consumer becomes another program by exec, the thread sees a pipe close.
 5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
    wake-up.  It is reaped first; only then are its cells opened again (the recovery does that) and a successor started.
-6. Interrupts are the consumer's business: workers are started with SIGINT blocked and ignore it.
-7. A worker may have children of its own.  It leads a session, which no terminal can stop, and a process group, which is
-   ended with it, whatever ended it.
+6. Interrupts are the consumer's business: workers are started with SIGINT blocked and do nothing about it.
+7. A worker may have children of its own.  It leads a process group, which is ended with it, whatever ended it.  It
+   leads a session as well: without a terminal, nothing that it prints or asks of one can stop it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from fastfeed.engine.boot import (
     TIMER_FD,
     WORK_FD,
     WorkerKind,
+    interpreter_options,
 )
 from fastfeed.engine.death import Death
 from fastfeed.engine.fork import tell
@@ -97,7 +98,7 @@ class Crew:
         self._ring = ring
         self._workers, self._spec, self._table_fd = workers, spec, table_fd
         root = str(Path(__file__).resolve().parents[2])
-        self._command = [sys.executable, *kind.flags, "-c", _BOOT.format(kind.module), root]
+        self._command = [sys.executable, *interpreter_options(kind.isolated), "-c", _BOOT.format(kind.module), root]
         # Work for anybody is announced through one eventfd; where slots may be for one worker, each has its own.
         self._own_wake = kind.addressed
         self._wake_fds: list[int] = []
@@ -121,8 +122,8 @@ class Crew:
         # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
         self._poll = select.epoll()
         tell(self)
-        self._environment = dict(os.environ)
-        self._environment.update((name, "1") for name in _ONE_THREAD)
+        # Workers share the processors, so their libraries get one thread each, unless the user has said how many.
+        self._environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
         # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
         self._environment.setdefault("PYTHONHASHSEED", "0")
 
@@ -182,6 +183,7 @@ class Crew:
             sys.executable,
             [*self._command, str(worker)],
             file_actions=actions,
+            setsid=True,
             setsigmask=[signal.SIGINT],
         )
         spawned: list[int] = []

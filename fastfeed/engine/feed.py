@@ -415,6 +415,18 @@ class Feed:
             self._running.recovery.forget()
         self._pending.clear()
 
+    # ---- frameworks ----
+
+    def to_torch(self, device: object = None, pin_memory: bool = False) -> Any:
+        """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
+        import fastfeed
+
+        return fastfeed.torch.TorchFeed(self, device, pin_memory)
+
+    def shared_memory(self) -> memoryview | None:
+        """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""
+        return None if self._running is None else self._running.ring.memory()
+
     # ---- the rest ----
 
     @property

@@ -57,6 +57,10 @@ class PayloadRing(Ring):
         """The free slot that is to be opened next, or None."""
         return self._free[0] if self._free else None
 
+    def memory(self) -> memoryview | None:
+        """None: far more addresses than memory."""
+        return None
+
     def put(self, slot: Slot, payload: Payload) -> None:
         """Have a slot carry a payload."""
         if isinstance(payload, bytes):

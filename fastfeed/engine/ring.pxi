@@ -32,6 +32,10 @@ cdef class Mapping:
         if self.base != NULL:
             munmap(self.base, self.size)
 
+    def memory(self):
+        """All of it."""
+        return part_of(self, self.base, self.size)
+
     def advise(self, uint64_t start, uint64_t length, int advice):
         """madvise on part of the mapping; False where the kernel refuses."""
         if start > self.size or length > self.size - start:

@@ -197,6 +197,12 @@ class Ring:
         self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
         self._allocated = upto
 
+    def memory(self) -> memoryview | None:
+        """All of the ring's memory, made to exist, for somebody who wants to lock its pages; None for payloads."""
+        if self._allocated < self.size:
+            self._allocate(self.size)
+        return self._mapping.memory()
+
     # ---- a slot's round ----
 
     def next_free(self) -> Slot | None:

@@ -6,6 +6,7 @@ the consumer calls them itself.
 
 from __future__ import annotations
 
+from fastfeed.randomness.search import held_by
 from fastfeed.wire import frame
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from fastfeed.randomness.seeds import Held
     from fastfeed.wire.arena import Arena
 
     Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -41,6 +43,11 @@ class Caller:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
+        self._held: list[Held] | None = None
+        self._bases: dict[str, bytes] = {}  # in a worker: of the generators that the consumer has found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None, "_bases": {held.path: held.base for held in self.look_again()}}
 
     def __call__(self, unit: Any, note: Note | None) -> Any:
         """Do a unit; call `note`, where given, with the number of each item that is begun."""
@@ -56,6 +63,29 @@ class Caller:
 
     def attach(self, arguments: Callable[[], Any]) -> None:
         """Remember how to get the arguments: each call of `arguments` returns fresh ones."""
+
+    def callables(self) -> dict[str, Any]:
+        """The user's callables, by the name of what they are here."""
+        return {"function": self.function}
+
+    def held(self) -> list[Held]:
+        """Random generators that the callables hold, looked for once."""
+        if self._held is None:
+            self._held = held_by(self.callables(), self._bases)
+        return self._held
+
+    def look_again(self) -> list[Held]:
+        """Look for them again, in the consumer, where callables may change; those that are known keep their bases."""
+        before = {} if self._held is None else {id(held.generator): held for held in self.held()}
+        self.forget_held()
+        for held in self.held():
+            if id(held.generator) in before:
+                held.base = before[id(held.generator)].base
+        return self.held()
+
+    def forget_held(self) -> None:
+        """Let the next `held` look for them."""
+        self._held = None
 
     def replies(self, unit: Any) -> Iterator[Any]:
         """Do a unit in the consumer: one or more replies, in which nothing is sealed."""

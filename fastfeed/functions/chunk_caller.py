@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from fastfeed.functions.caller import Caller
-from fastfeed.functions.randomness import random_state, seed_everything
+from fastfeed.randomness.seeds import random_state, seed_everything, seed_held, seedable
 from fastfeed.wire import frame
 from fastfeed.wire.failure import RAISED, Failed, failure, item_failure
 from fastfeed.wire.snapshot import FIXED, snapshot
@@ -30,9 +30,9 @@ class ChunkCaller(Caller):
     """Apply a function to the items of a chunk.
 
     Each item that draws random numbers is given its own seed, (seed, epoch, index), so that results do not depend on
-    how items fall into chunks.  Seeding costs more than many functions do, so it begins when a chunk has drawn numbers,
-    and that chunk is done again.  Results are copied when they are returned, because the function may fill the same
-    array again.
+    how items fall into chunks.  Seeding costs more than many functions do, so that of the global generators begins when
+    a chunk has drawn numbers, and that chunk is done again.  Results are copied when they are returned, because the
+    function may fill the same array again.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class ChunkCaller(Caller):
 
     def __call__(self, unit: Chunk, note: Note | None) -> ChunkReply:
         """Map a chunk."""
+        if self._held is None:
+            self.held()
         if not self._seeding:
             before = random_state()
             reply = self._reply(*unit, note)
@@ -60,9 +62,9 @@ class ChunkCaller(Caller):
         while True:
             if "numpy" in sys.modules:
                 import numpy.random  # noqa: F401  loaded within a chunk, it would not be seeded
-            loaded = "numpy.random" in sys.modules
+            loaded = seedable()
             reply = self._reply(*unit, note)
-            if loaded or "numpy.random" not in sys.modules:
+            if seedable() == loaded:
                 return reply
 
     def _reply(self, epoch: int, first: int, items: list[Any], without: list[int], note: Note | None) -> ChunkReply:
@@ -75,7 +77,7 @@ class ChunkCaller(Caller):
         keep: Callable[[Any, int], Any] | None = None
         if rows is not None:
             keep = rows.put
-        elif collate is None and (len(items) > 1 or self.arena is None):
+        elif collate is not None or len(items) > 1 or self.arena is None:
             keep = self._kept
         results, failures = self._map(epoch, first, items, without, note, keep)
         if collate is None:
@@ -87,15 +89,25 @@ class ChunkCaller(Caller):
             like = next((result for offset, result in enumerate(results) if offset not in replaced), None)
             for offset in replaced:
                 results[offset] = rows.put(blank_for(collate, like), offset)
-        if self._seeding:
-            seed_everything(self._seed, epoch, first, len(items))
+        self._begin(epoch, first, len(items))
         try:
             return [collate(results) if rows is None else collate(results, rows=rows)], failures
         except Exception as error:
             raise Failed("collating a batch", error) from error
 
+    def callables(self) -> dict[str, Any]:
+        """The function, and the collate function, which are given random numbers alike."""
+        return {**super().callables(), "collate": self._collate}
+
+    def _begin(self, *key: int) -> None:
+        if self._seeding:
+            seed_everything(self._seed, *key)
+        if self._held:
+            seed_held(self._held, self._seed, *key)
+
     def _kept(self, result: Any, number: int) -> Any:
-        return snapshot(result, None if self.arena is None else self.arena.copied)
+        # What a collate function of the user's gets is no part of the reply.
+        return snapshot(result, None if self.arena is None or self._collate is not None else self.arena.copied)
 
     def _map(
         self,
@@ -111,7 +123,7 @@ class ChunkCaller(Caller):
         results: list[Any] = []
         failures: dict[int, Failure] = {}
         done = 0
-        if not (self._seeding or without or note):
+        if not (self._seeding or self._held or without or note):
             try:
                 for item in items:
                     result = function(item)
@@ -124,8 +136,7 @@ class ChunkCaller(Caller):
             if offset not in failures and offset not in without:
                 if note is not None:
                     note(offset)
-                if self._seeding:
-                    seed_everything(self._seed, epoch, first + offset)
+                self._begin(epoch, first + offset)
                 try:
                     result = function(items[offset])
                     results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from fastfeed import _native
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.ring import Totals
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _CHUNK_S = 2e-3
 _CHUNK_BYTES = 1 << 20
 _CHUNK_ITEMS = 4096
+# While these go on, no code of the user's runs that could change the items before.
+_OF_C: tuple[type, ...] = (type(iter([])), type(iter(())))
 
 
 class ChunksJob(FunctionJob):
@@ -62,6 +65,8 @@ class ChunksJob(FunctionJob):
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """Chunks of the iterable, of which no more is pulled than is in flight."""
+        # Items that wait for others, or for a worker that may have to be sent them again.
+        held = workers > 0 or self._batched
         for epoch in self._epochs(epochs):
             items = iter(self._iterable)
             if items is self._iterable and self._begun:
@@ -70,11 +75,14 @@ class ChunksJob(FunctionJob):
                     f"map() a list, or an object whose __iter__ begins afresh"
                 )
             self._begun = True
+            keep = snapshot if held and type(items) not in _OF_C else None
             first = 0
             more = True
             while more:
                 wanted = self._fixed or self._chunk
-                chunk, stopped = self._pull(items, wanted)
+                if not held:
+                    wanted = 1
+                chunk, stopped = self._pull(items, wanted, keep)
                 if chunk:
                     yield epoch, first, chunk
                 if stopped is not None:  # what came before it is on its way
@@ -84,18 +92,16 @@ class ChunksJob(FunctionJob):
             if first == 0:
                 return
 
-    def _pull(self, items: Iterator[Any], wanted: int) -> tuple[list[Any], Exception | None]:
+    def _pull(
+        self, items: Iterator[Any], wanted: int, keep: Callable[[Any], Any] | None
+    ) -> tuple[list[Any], Exception | None]:
         chunk: list[Any] = []
         stopped = None
         begun = time.perf_counter()
         try:
-            chunk.extend(itertools.islice(items, 1))  # keeps what came before an exception
-            if wanted > 1 and chunk:
-                more: Iterator[Any] = itertools.islice(items, wanted - 1)
-                if type(chunk[0]) not in FIXED:
-                    chunk[0] = snapshot(chunk[0])  # the iterable may fill the same array again
-                    more = map(snapshot, more)
-                chunk.extend(more)
+            # Not imported here: without NumPy there are no arrays.
+            array = getattr(sys.modules.get("numpy"), "ndarray", None)
+            _native.pull(items, chunk, wanted, FIXED, keep, array)
         except Exception as error:
             stopped = error
         self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)

@@ -8,15 +8,15 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastfeed.engine.boot import AS_IN_THE_CONSUMER, WorkerKind
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
-from fastfeed.functions.randomness import RandomAside
 from fastfeed.functions.spec import packed_spec
 from fastfeed.interrupt import interrupts
+from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
 from fastfeed.wire.failure import item_failure, said, worker_error
 
@@ -34,7 +34,7 @@ class FunctionJob:
     gets for a reply (`results`), and what can be done about slow work (`remedies`).
     """
 
-    kind = WorkerKind("fastfeed.functions.worker", AS_IN_THE_CONSUMER, addressed=True)
+    kind = WorkerKind("fastfeed.functions.worker", isolated=False, addressed=True)
     remedies: Remedies
     classes: list[str] | None = None
 
@@ -196,7 +196,7 @@ class FunctionJob:
 
     def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same in this process, with random numbers apart from those of the rest of it."""
-        aside = RandomAside()
+        aside = RandomAside(self._caller.look_again())
         try:
             for unit in units:
                 task, _ = self.task(unit, [])

@@ -18,7 +18,7 @@ def map(
     chunk_size: int | None = None,
     collate: Callable[[list[Any]], Any] | None = None,
     on_error: str = "raise",
-    seed: int | None = 0,
+    seed: int | str | None = "rank",
     num_workers: int | None = None,
     ordered: bool = True,
     prefetch: int | None = None,
@@ -30,12 +30,12 @@ def map(
     ----------
     fn : callable
         Called with one item; lambdas, closures and functions of ``__main__`` or a notebook will do.  It may return the
-        same array or container each time, with other values, unless a collate function of yours gets them.  It may be
+        same object each time, filled anew: what waits for others is copied, whatever its type (see Notes).  It may be
         called again with the same item after a worker's death, and once in each worker if it draws random numbers.
     iterable : iterable
-        Read in this process, and no further than what is in flight.  An iterator serves for one epoch only.  One that
-        waits for what the loop does with results, such as a queue that the loop fills, must have ``prefetch *
-        chunk_size`` items to give before that: pass 1 for both where it has one.
+        Read in this process, and no further than what is in flight.  It may yield the same object each time.  An
+        iterator serves for one epoch only.  One that waits for what the loop does with results, such as a queue that
+        the loop fills, must have ``prefetch * chunk_size`` items to give before that: pass 1 for both where it has one.
     batch_size : int, optional
         Collate this many results into one batch: arrays of one shape become one array, numbers an array, tuples and
         dicts go by position and key, anything else a list.
@@ -48,8 +48,11 @@ def map(
         or None in its place (in a batch that is not made by a function of yours: zeros, None in a list, and nothing
         but filling in a padded row).  Skipped and replaced ones land in `feed.errors`; a batch of nothing else is left
         out.
-    seed : int or None
-        `random` and `numpy.random` are seeded with (seed, epoch, index) for each item, if the function uses them.
+    seed : int, "rank" or None
+        Random numbers depend on (seed, epoch, index) alone: the global generators of `random`, NumPy and torch begin
+        there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`),
+        but not those that are items.
+        "rank" is 0, or the rank that a launcher (torchrun, Slurm, MPI) has given this process; None draws a seed.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts chunks, or batches.
 
@@ -64,11 +67,22 @@ def map(
         An option that cannot work, or an item that cannot be pickled.
     WorkerError
         While iterating: the function raised; its exception is the cause, with the remote traceback as a note.
+
+    Notes
+    -----
+    An item is as it was when it was yielded, and a result as it was when it was returned.  Arrays, tuples, lists, dicts
+    and dataclasses are copied all the way down, and every other object by ``copy.deepcopy``; what that refuses is
+    pickled and read again; what cannot be pickled either is passed on as it is.  Items of a list or tuple are not
+    copied: nothing of yours runs between two of them.
     """
     if not callable(fn):
         raise options.wrong("fn", fn, "pass a function, which is called with each item")
     if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
         raise options.wrong("iterable", iterable, "pass a list, a generator or another iterable")
+    if hasattr(iterable, "columns") and (hasattr(iterable, "iterrows") or hasattr(iterable, "iter_rows")):
+        kind = type(iterable).__name__
+        remedy = f"pass its rows, or list(iterable) for what a {kind} iterates over, which is its columns"
+        raise options.wrong("iterable", iterable, remedy)
     options.on_error(on_error)
     for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
         if value is not None:
@@ -78,9 +92,9 @@ def map(
     if collate is not None and (batch_size is None or not callable(collate)):
         raise options.wrong("collate", collate, "pass a callable, and batch_size with it")
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
-    seed = options.seed(seed)
+    fixed = options.rank_seed(seed)
     if batch_size is not None and collate is None:
         from fastfeed.collate.collate import collate as default_collate
 
         collate = default_collate
-    return Feed(ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, seed, timeout is not None), engine)
+    return Feed(ChunksJob(fn, iterable, batch_size, chunk_size, collate, on_error, fixed, timeout is not None), engine)

@@ -10,8 +10,9 @@ from typing import Any
 
 from fastfeed import options
 from fastfeed.engine.feed import Feed
+from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import name_of
-from fastfeed.functions.stream_caller import ArgumentPath
+from fastfeed.functions.stream_caller import ArgumentPath, cut
 from fastfeed.functions.streams import RunsJob, StreamsJob
 from fastfeed.options import EngineOptions
 
@@ -22,7 +23,7 @@ def parallel(
     split: str | Sequence[str] | None = None,
     split_size: int | None = None,
     copies: bool = False,
-    seed: int | None = 0,
+    seed: int | str | None = "rank",
     num_workers: int | None = None,
     ordered: bool = True,
     prefetch: int | None = None,
@@ -38,17 +39,19 @@ def parallel(
     generator_function : callable
         A generator function, or any that returns an iterable: a method, a lambda, a closure, one of ``__main__``.
     split : str or sequence of str, optional
-        The argument to cut, or several of one length to be cut alike: lists, arrays, anything with a length and
-        slices.  Alone, it is cut into one part per worker, each part a call of its own, and the streams are
-        interleaved: in turn, or as they come with ``ordered=False``.  Without it one worker runs one stream, and the
-        consumer overlaps with it.
+        The argument to cut, or several of one length to be cut alike: lists, arrays, anything with a length and with
+        slices of its elements (a slice that is a batch of columns is refused).  Alone, it is cut into one part per
+        worker, each part a call of its own, and the streams are interleaved: in turn, or as they come with
+        ``ordered=False``.  Without it one worker runs one stream, and the consumer overlaps with it.
     split_size : int, optional
         Cut into runs of this many elements, each a call of its own, for finite generators.  A generator that walks its
         argument in order then gives exactly its serial stream, if this is a multiple of its batch size.
     copies : bool
         One independent stream per worker, for generators that sample for ever.
-    seed : int or None
-        `random` and `numpy.random` are seeded in the workers with (seed, epoch, stream or run); None draws one.
+    seed : int, "rank" or None
+        Random numbers depend on (seed, epoch, stream or run): see the notes.  "rank" is 0, or the rank that a launcher
+        (torchrun, Slurm, MPI) has given this process, so that ranks differ; a number is taken as it is, on all ranks
+        alike.  None draws a seed.
     num_workers, ordered, prefetch, timeout
         As for `fastfeed.images`; `prefetch` counts items, or runs; `timeout` is for one of them.
 
@@ -71,6 +74,14 @@ def parallel(
     When a worker dies, its stream is started again with the same arguments and seed, and the items already delivered
     are dropped.  A generator that is not deterministic (time, network, its own entropy) may then repeat or leave out
     some of what it would have yielded.
+
+    The global generators of `random`, NumPy and torch (on the processor) begin each call at (seed, epoch, stream or
+    run).  So do generator objects, `random.Random`, `numpy.random.Generator` and `RandomState`, `torch.Generator`, each
+    from its own state at the first iteration as well, so that those of two seeds differ.  They are found in the
+    function, its closure, the globals that it and the functions of your own packages name, in attributes of objects
+    (``self``), partials, and arguments.  What is not: generators that the function makes for itself, those within other
+    people's modules, and those of TensorFlow, OpenCV or a GPU.  torch counts from when it is loaded: import it beside
+    the function.
 
     Arguments go to the workers when the feed is first iterated: arrays once for all of them, shared until somebody
     writes to them, and read-only memmaps by the name of their file.  A stream sees them as they were, whatever it did
@@ -97,7 +108,7 @@ def parallel(
         options.whole("split_size", split_size, 1)
         if not names:
             raise options.wrong("split_size", split_size, "pass split= as well, the name of the argument to cut")
-    fixed = options.seed(seed)
+    fixed = options.rank_seed(seed)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -160,11 +171,13 @@ def _cut(
             raise options.wrong("split", name, remedy)
         value = bound.arguments.get(name, bound.kwargs.get(name))
         try:
-            lengths[name] = len(value)  # type: ignore[arg-type]
-            value[0:0]  # type: ignore[index]
-        except (TypeError, KeyError) as error:
-            remedy = f"pass a list, an array or something else with a length and slices in {name}"
-            raise options.wrong("split", name, f"{remedy}: {type(value).__name__} cannot be cut") from error
+            count = lengths[name] = len(value)  # type: ignore[arg-type]
+            for size in (1, 2):  # two, because a batch may have one column
+                cut(value, 0, min(size, count))
+        except Exception as error:  # whatever an object of the user's raises for a slice
+            why = str(error) if isinstance(error, ConfigError) else f"{type(value).__name__} cannot be cut"
+            remedy = f"pass a list, an array or something else with a length and slices of its elements in {name}"
+            raise options.wrong("split", name, f"{remedy}: {why}") from error
     if len(set(lengths.values())) > 1:
         remedy = f"pass arguments of one length, to be cut alike; they have {lengths}"
         raise options.wrong("split", names, remedy)

@@ -70,9 +70,9 @@ def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
 
     Notes
     -----
-    Items are as they were when the source handed them over, whatever it does with them afterwards: arrays, lists,
-    tuples, dicts, sets, bytearrays and dataclasses are copied as they come, with all that they hold of these.  Other
-    objects are not, nor are the batches of a feed, which nobody writes to.
+    Items are as they were when the source handed them over, whatever it does with them afterwards: arrays, tensors,
+    lists, tuples, dicts, sets, bytearrays and dataclasses are copied as they come, with all that they hold of these.
+    Other objects are not, nor are the batches of a feed, which nobody writes to.
 
     The source runs in a copy of the context (`contextvars`) in which ``iter`` was called, so that it has the loop's
     decimal context and NumPy's error handling, and in torch's gradient mode of there.
@@ -326,7 +326,9 @@ class _Run:
         """The thread: pull while there is room."""
         end = _End()
         source: Iterator[Any] | None = None
-        kept: Callable[[Any], Any] = _same if isinstance(iterable, Feed | Prefetch | PrefetchIterator) else snapshot
+        kept: Callable[[Any], Any] = _same
+        if not isinstance(iterable, Feed | Prefetch | PrefetchIterator):
+            kept = partial(snapshot, objects=False)
         try:
             for set_mode in modes:
                 set_mode()

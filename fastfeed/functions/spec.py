@@ -10,11 +10,13 @@ from __future__ import annotations
 import marshal
 import mmap
 
-from fastfeed.engine.boot import search_path
 from fastfeed.wire import callables, frame
+from fastfeed.wire.interpreter import described
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastfeed.functions.caller import Arguments, Caller
 
 _ALIGN = 64
@@ -29,7 +31,7 @@ def packed_spec(caller: Caller, timed: bool) -> bytearray:
         If the function or an argument cannot travel.
     """
     frames = [callables.packed(caller), frame.frame(_named(caller.arguments()))]
-    header = {"sys_path": search_path(), "timed": timed}
+    header = {"interpreter": described(), "timed": timed}
     # Room for the largest numbers: they are not known before the header's size is.
     starts = []
     end = 8 + len(marshal.dumps({**header, "starts": [1 << 62, 1 << 62]}))
@@ -63,7 +65,7 @@ class Spec:
         memory = self._mapped()
         length = int.from_bytes(memory[:8], "little")
         header = marshal.loads(memory[8 : 8 + length])
-        self.sys_path: list[str] = header["sys_path"]
+        self.interpreter: dict[str, Any] = header["interpreter"]
         self.timed: bool = header["timed"]
         self._caller_at, self._arguments_at = header["starts"]
 

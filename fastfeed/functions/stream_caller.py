@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
+from collections.abc import Mapping
 
+from fastfeed.errors import ConfigError
 from fastfeed.functions.caller import Caller
-from fastfeed.functions.randomness import seed_everything
+from fastfeed.randomness.search import held_by
+from fastfeed.randomness.seeds import seed_everything, seed_held
 from fastfeed.wire import frame
 from fastfeed.wire.failure import RAISED, failure
+from fastfeed.wire.snapshot import snapshot
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastfeed.functions.caller import Arguments, Note
+    from fastfeed.randomness.seeds import Held
+    from fastfeed.wire.arena import Arena
     from fastfeed.wire.failure import Failure
 
     # Epoch, number of the run, its parts: one for each argument that is split.
@@ -33,15 +40,21 @@ class End:
 
 
 class GeneratorCaller(Caller):
-    """A generator function with its arguments, to be called again and again."""
+    """A generator function with its arguments, to be called again and again.
+
+    What it returns is stepped by ``next`` and not by a loop, which would call ``__iter__`` again: many a class begins
+    afresh there.
+    """
 
     def __init__(self, function: Callable[..., Any], arguments: Arguments, seed: int) -> None:
         super().__init__(function)
         self._arguments: Callable[[], Arguments] = lambda: arguments
         self._seed = seed
+        self._torch = False  # whether it was loaded when the call began
+        self._of_arguments: tuple[Arguments, list[Held]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arguments": None}
+        return {**super().__getstate__(), "_arguments": None, "_of_arguments": None}
 
     def arguments(self) -> Arguments:
         """Arguments of the call."""
@@ -51,25 +64,54 @@ class GeneratorCaller(Caller):
         """Take the arguments from this function, whenever they are asked for."""
         self._arguments = arguments
 
+    def held(self) -> list[Held]:
+        """Random generators that the function and its arguments hold."""
+        return [*super().held(), *self._held_by(self._arguments())]
+
+    def forget_held(self) -> None:
+        """Let the next `held` look for them."""
+        super().forget_held()
+        self._of_arguments = None
+
+    def _held_by(self, arguments: Arguments) -> list[Held]:
+        if self._of_arguments is None or self._of_arguments[0] is not arguments:
+            known = {id(held.generator) for held in super().held()}
+            roots = {"args": arguments[0], "kwargs": arguments[1]}
+            self._of_arguments = arguments, held_by(roots, self._bases, known)
+        return self._of_arguments[1]
+
     def start(
         self, arguments: Arguments, split: Sequence[ArgumentPath], parts: Sequence[Any], *key: int
     ) -> Iterator[Any]:
         """Call the function, with parts in place of the split arguments and seeds from (seed, *key)."""
-        import numpy.random  # noqa: F401  loaded late, inside the generator, it would not be seeded
+        import random  # noqa: F401  loaded late, inside the generator, they would not be seeded
+
+        import numpy.random  # noqa: F401
 
         args, kwargs = list(arguments[0]), dict(arguments[1])
         for (kind, where), part in zip(split, parts, strict=True):
             target: Any = args if kind == "args" else kwargs
             target[where] = part
+        held = [*super().held(), *self._held_by(arguments)]
+        held += held_by({"parts": parts}, {}, {id(each.generator) for each in held})
+        self._torch = "torch" in sys.modules
         seed_everything(self._seed, *key)
+        seed_held(held, self._seed, *key)
         result = self.function(*args, **kwargs)
-        try:
-            return iter(result)
-        except TypeError:
+        made = type(result)
+        if not hasattr(made, "__iter__") and not hasattr(made, "__getitem__"):
             raise TypeError(
-                f"{self.name()} returned {type(result).__name__}, which cannot be iterated; "
+                f"{self.name()} returned {made.__name__}, which cannot be iterated; "
                 f"parallel() wants a generator function, map() a function of one item"
-            ) from None
+            )
+        return iter(result)
+
+    def torch_is_late(self) -> bool:
+        """Whether the call must begin again, for it has loaded torch, which was not seeded.
+
+        In the consumer it cannot: the arguments are the user's own, and may have been used up.
+        """
+        return not self._torch and "torch" in sys.modules and self.arena is not None
 
 
 def argument(arguments: Arguments, where: ArgumentPath) -> Any:
@@ -77,6 +119,20 @@ def argument(arguments: Arguments, where: ArgumentPath) -> Any:
     args, kwargs = arguments
     key: Any = where[1]
     return args[key] if where[0] == "args" else kwargs[key]
+
+
+def cut(value: Any, start: int, stop: int) -> Any:
+    """Cut out elements; ConfigError where the slice is something else, such as a batch of columns."""
+    kind = type(value)
+    if issubclass(kind, dict):  # one with a default would take the slice for a key
+        raise ConfigError(f"{kind.__name__} cannot be cut: it has keys and no slices")
+    part = value[start:stop]
+    there = f"{kind.__name__} cannot be cut: its slice of {stop - start} elements is a {type(part).__name__}"
+    if type(part) is not kind and isinstance(part, (tuple, Mapping)):
+        raise ConfigError(f"{there}, which has columns for members")
+    if len(part) != stop - start:
+        raise ConfigError(f"{there} of length {len(part)}")
+    return part
 
 
 class RunCaller(GeneratorCaller):
@@ -112,19 +168,28 @@ class RunCaller(GeneratorCaller):
         """Do a run, in a worker."""
         arena = self.arena
         assert arena is not None
+        reply = self._reply(unit, arena)
+        if self.torch_is_late():
+            arena.clear()
+            reply = self._reply(unit, arena)
+        return reply
+
+    def _reply(self, unit: Run, arena: Arena) -> RunReply:
         items: list[Any] = []
         try:
-            for item in self.run(unit):
+            run = self.run(unit)
+            while (item := next(run, End)) is not End:
                 # As it is when it is yielded: the generator may fill the same array again.
-                items.append(frame.sealed(item, arena))  # noqa: PERF401  what came before a failure is kept
+                items.append(frame.sealed(item, arena))
         except RAISED as error:
             return items, failure(error), True
         return items, None, True
 
     def replies(self, unit: Run) -> Iterator[RunReply]:
         """Do a run in the consumer: a reply for each item."""
-        for item in self.run(unit):
-            yield [item], None, False
+        run = self.run(unit)
+        while (item := next(run, End)) is not End:
+            yield [snapshot(item)], None, False
 
 
 class StreamCaller(GeneratorCaller):
@@ -150,13 +215,17 @@ class StreamCaller(GeneratorCaller):
         if self._epoch != epoch or item == 0 or self._position > item:
             self.close()
             arguments = self._arguments()
-            parts = [] if bounds is None else [argument(arguments, where)[slice(*bounds)] for where in self._split]
+            parts = [] if bounds is None else [cut(argument(arguments, where), *bounds) for where in self._split]
             self._generator = self.start(arguments, self._split, parts, epoch, stream)
             self._epoch, self._position = epoch, 0
         generator, self._generator = self._generator, None  # one that raises is not asked again
         if generator is None:
             return End
-        for value in generator:
+        while (value := next(generator, End)) is not End:
+            if self.torch_is_late():
+                self._generator = generator
+                self.close()
+                return self(unit, note)
             self._position += 1
             if self._position > item:
                 self._generator = generator
@@ -165,6 +234,10 @@ class StreamCaller(GeneratorCaller):
             if note is not None:  # the limit of time is for one item
                 note(0)
         return End
+
+    def replies(self, unit: StreamItem) -> Iterator[Any]:
+        """Make an item in the consumer, as it is now: the generator may fill the same array again."""
+        yield snapshot(self(unit, None))
 
     def close(self) -> None:
         """Close the generator, so that its finally clauses run."""

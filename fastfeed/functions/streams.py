@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.functions.job import FunctionJob
-from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument
+from fastfeed.functions.stream_caller import ArgumentPath, End, RunCaller, StreamCaller, argument, cut
 from fastfeed.wire import frame
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class RunsJob(FunctionJob):
     def task(self, unit: RunUnit, without: list[int]) -> tuple[Run, int]:
         """The run with its parts."""
         epoch, run, bounds = unit
-        return (epoch, run, [whole[slice(*bounds)] for whole in self._whole]), 1
+        return (epoch, run, [cut(whole, *bounds) for whole in self._whole]), 1
 
     def results(self, unit: RunUnit, reply: RunReply) -> Delivery:
         """What the run yielded, and what it raised after that."""

@@ -6,7 +6,7 @@ import os
 import sys
 
 from fastfeed import _native
-from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, TIMER_FD, WORK_FD, search_like
+from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, TIMER_FD, WORK_FD
 from fastfeed.engine.memory import grow
 from fastfeed.functions.caller import GivenBack
 from fastfeed.functions.spec import Spec
@@ -14,6 +14,7 @@ from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
 from fastfeed.wire.callables import print_at_once
 from fastfeed.wire.failure import Failed, failure
+from fastfeed.wire.interpreter import become
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def main() -> None:
     _native.keep_heap()
     print_at_once()
     spec = Spec(SPEC_FD)
-    search_like(spec.sys_path)
+    become(spec.interpreter)
     ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
     worker = _native.FunctionWorker(ring, number, WORK_FD, READY_FD)
     worker.set_patience(_PATIENCE_NS)

@@ -4,6 +4,9 @@ Pillow and pillow-simd both provide PIL; neither is a hard dependency, so it is 
 the way of Pillow's ``convert("RGB")``: alpha is dropped, not composited.  What is decided here instead:
 
 - 16-bit grey keeps its high byte, as Pillow does for 16-bit colour; ``convert`` would clip at 255.
+- Floating-point and 32-bit grey is refused: nothing in the file says which value is white, and ``convert`` would make
+  black of [0, 1].
+- A TIFF is turned upright only on request, as other formats are; PIL always turns it.
 - Of several frames the first counts.
 - EPS is refused: opening one runs a PostScript interpreter on it.
 """
@@ -11,19 +14,21 @@ the way of Pillow's ``convert("RGB")``: alpha is dropped, not composited.  What 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
+import re
 import sys
 import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastfeed.errors import FastfeedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from PIL import Image
 
@@ -34,12 +39,25 @@ _REFUSED_FORMATS = {"EPS": "convert it to PNG first; opening it would run the pr
 # Formats whose mode I holds 16-bit values; elsewhere it is 32 bits with no agreed white.
 _SIXTEEN_BITS_AS_I = {"PNG", "PPM"}
 
+# What begins a file of a format that PIL has no decoder for, or only one that has to be installed.
+_OTHERS = (
+    (re.compile(rb"....ftyp(hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "AVIF"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
+    (re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "), "JPEG 2000"),
+)
+_NOT_BUILT_IN = re.compile(r"decoder \w+ not available")
+
 # PIL keeps its limits in module variables, which are changed for the time of one decode; one thread at a time may.
 _pil_settings_lock = threading.Lock()
 
 
 class DecodeError(FastfeedError):
     """Bytes that PIL cannot turn into pixels; the text is the reason, without a path."""
+
+
+class BeyondLimitError(DecodeError):
+    """A frame that is larger than `max_pixels`."""
 
 
 @dataclass(frozen=True)
@@ -121,20 +139,81 @@ def decode(
         try:
             with Image.open(io.BytesIO(data_or_path)) as image:
                 _refuse(image, max_pixels)
-                image.load()
-                rgb = _to_rgb(_upright(image) if orient else image)
+                # Only of a TIFF: to ask a PNG loads it, and what that raises would be lost.
+                stored = _orientation(image) if image.format == "TIFF" else 1
+                with _libtiff_silent() if image.format == "TIFF" else contextlib.nullcontext():
+                    image.load()
+                rgb = _to_rgb(_turned(image, stored, upright=orient))
                 return rgb.tobytes(), *rgb.size
         except DecodeError:
             raise
         except UnidentifiedImageError as error:
             hints = "".join(f"; {warning.message}" for warning in caught)  # such as "WEBP support not installed"
-            raise DecodeError(f"not an image of a format that PIL knows{hints}") from error
+            raise DecodeError(f"{_unknown(data_or_path[:16])}{hints}") from error
         except Image.DecompressionBombError as error:
             raise DecodeError(f"a frame inside is too large: {error}") from error
         except MemoryError as error:
             raise DecodeError("not enough memory to decode it") from error
         except Exception as error:  # plugins raise whatever their parsers trip over
+            if _NOT_BUILT_IN.fullmatch(str(error)):
+                raise DecodeError(f"PIL is without a decoder for it ({error}): {INSTALL_PIL}, or convert it") from error
             raise DecodeError(f"damaged or truncated: {str(error) or type(error).__name__}") from error
+
+
+def refuse_unless_an_image(beginning: bytes | memoryview) -> None:
+    """Raise DecodeError where these first bytes of a file begin no image of a format that PIL knows."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise DecodeError(f"only JPEG can be read without PIL: {INSTALL_PIL}") from error
+    prefix = bytes(beginning[:16])
+    if prefix.startswith(b"\xff\xd8\xff"):
+        raise DecodeError(f"the JPEG is corrupt: no header in its first {len(beginning)} bytes")
+    Image.init()
+    with _our_settings():
+        for factory, accept in (Image.OPEN[name] for name in Image.ID):
+            try:
+                if accept(prefix) if accept is not None else factory(io.BytesIO(beginning), ""):
+                    return
+            except Exception:  # what parsers raise where the bytes are of another format
+                continue
+    raise DecodeError(_unknown(prefix))
+
+
+def _unknown(prefix: bytes | bytearray | memoryview) -> str:
+    """Say why PIL cannot tell what a file is that begins so."""
+    for beginning, name in _OTHERS:
+        if beginning.match(prefix):
+            return f"PIL here has no decoder for {name}; convert it to JPEG, PNG or WebP"
+    return "not an image of a format that PIL knows"
+
+
+@contextlib.contextmanager
+def _libtiff_silent() -> Iterator[None]:
+    """Keep libtiff from writing to stderr, where nobody could tell of which file it speaks; PIL raises as well."""
+    set_handler = _libtiff_error_handler()
+    before = None if set_handler is None else set_handler(None)
+    try:
+        yield
+    finally:
+        if set_handler is not None:
+            set_handler(before)
+
+
+@functools.cache
+def _libtiff_error_handler() -> Callable[[int | None], int | None] | None:
+    """Return TIFFSetErrorHandler of the libtiff that PIL uses, or None where there is none to be found."""
+    import ctypes
+
+    from PIL import _imaging
+
+    try:
+        function = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler  # or of what it is linked with
+    except (OSError, AttributeError):
+        return None
+    function.restype, function.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    handler: Callable[[int | None], int | None] = function
+    return handler
 
 
 @contextlib.contextmanager
@@ -162,9 +241,14 @@ def _refuse(image: Image.Image, max_pixels: int | None) -> None:
     """Raise for a frame that must not be decoded; only its header has been read."""
     if image.format in _REFUSED_FORMATS:
         raise DecodeError(f"{image.format} is not decoded: {_REFUSED_FORMATS[image.format]}")
+    if image.mode == "F" or (image.mode == "I" and image.format not in _SIXTEEN_BITS_AS_I):
+        raise DecodeError(
+            f"{image.format} of {'floating-point' if image.mode == 'F' else 'signed or 32-bit'} pixels is not decoded, "
+            "for nothing says which value is white; save it as 8 or 16 bits without a sign"
+        )
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
-        raise DecodeError(
+        raise BeyondLimitError(
             f"{width} x {height} are {width * height} pixels, more than max_pixels={max_pixels}; "
             "pass a larger max_pixels if the file is meant to be so large"
         )
@@ -189,27 +273,34 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Return the image as its EXIF orientation says that it should be seen."""
+def _orientation(image: Image.Image) -> int:
+    """Return how the stored image has to be turned, 1 to 8, by its metadata."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # malformed metadata says nothing
+        return 1
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _turned(image: Image.Image, stored: int, *, upright: bool) -> Image.Image:
+    """Return the loaded image upright, or as it was; `stored` is the orientation before PIL loaded it, if a TIFF's."""
     from PIL import Image
 
-    way = Image.Transpose
-    turns: dict[Any, Image.Transpose] = {
-        2: way.FLIP_LEFT_RIGHT,
-        3: way.ROTATE_180,
-        4: way.FLIP_TOP_BOTTOM,
-        5: way.TRANSPOSE,
-        6: way.ROTATE_270,
-        7: way.TRANSVERSE,
-        8: way.ROTATE_90,
-    }
-    try:
-        # After load(): for TIFF, PIL turns the image itself and removes the tag.
-        turn = turns.get(image.getexif().get(_ORIENTATION_TAG))
-    except Exception:  # malformed metadata says nothing
-        turn = None
-    if turn is None:
+    have = _orientation(image)  # for TIFF, PIL turns the image itself, and removes the tag
+    back = 1 if have == stored else {6: 8, 8: 6}.get(stored, stored)
+    way = have if upright else back
+    if way == 1:
         return image
-    turned = image.transpose(turn)
+    turns = Image.Transpose
+    order = (
+        turns.FLIP_LEFT_RIGHT,
+        turns.ROTATE_180,
+        turns.FLIP_TOP_BOTTOM,
+        turns.TRANSPOSE,
+        turns.ROTATE_270,
+        turns.TRANSVERSE,
+        turns.ROTATE_90,
+    )
+    turned = image.transpose(order[way - 2])
     turned.format = image.format  # it says what mode I means
     return turned

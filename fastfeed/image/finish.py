@@ -10,43 +10,62 @@ from fastfeed import _native
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from fastfeed._native import KernelError, Sample, Worker
+    from fastfeed._native import Kernel, KernelError, Sample, Worker
+    from fastfeed.randomness.seeds import Held
 
     Step = Callable[["Worker | Sample", int], None]
-    Call = Callable[[bytearray], Any]
+    Call = Callable[[Kernel], Any]
 
 
 def finisher(spec: dict[str, Any], call: Call | None) -> Step:
-    """Return what finishes a row that the kernel handed over; `call` is what the user's callables make of pixels.
+    """Return what finishes a row that the kernel handed over; `call` is what the user's callables make of its pixels.
 
     The same function serves the workers and ``num_workers=0``, so both make the same bytes.
     """
 
     def finish(maker: Worker | Sample, step: int) -> None:
         if step == _native.STEP_DECODE:
-            from fastfeed.image.decode import DecodeError, decode
+            from fastfeed.image.decode import BeyondLimitError, DecodeError, decode, refuse_unless_an_image
 
             try:
+                if maker.is_partial():
+                    refuse_unless_an_image(maker.data())
+                    maker.read_rest()
                 rgb, width, height = decode(maker.data(), max_pixels=spec["max_pixels"], orient=spec["orient"])
             except DecodeError as error:
-                raise _native.KernelError(_native.E_CORRUPT, str(error)) from error
+                code = _native.E_LIMIT if isinstance(error, BeyondLimitError) else _native.E_CORRUPT
+                raise _native.KernelError(code, str(error)) from error
             step = maker.decoded(rgb, width, height)
         if step == _native.STEP_CALL:
             assert call is not None
-            maker.called(call(maker.pixels()))
+            maker.called(call(maker))
 
     return finish
 
 
-def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int]) -> Call:
-    """Return what applies the user's callables, one after the other, to the pixels of one image."""
+def caller(functions: Iterable[Callable[[Any], Any]], held: Sequence[Held], shape: tuple[int, int, int]) -> Call:
+    """Return what applies the user's callables, one after the other, to the pixels of the sample in hand.
+
+    Their random numbers, those of the generators that they hold among them, begin at the sample's key.
+    """
     import numpy as np
 
-    def call(pixels: bytearray) -> Any:
-        image = np.frombuffer(pixels, np.uint8).reshape(shape)
+    from fastfeed.randomness.seeds import seed_everything, seed_held, seedable
+
+    def call(maker: Kernel) -> Any:
+        key = maker.key()
+        while True:
+            loaded = seedable()
+            seed_everything(*key)
+            seed_held(held, *key)
+            made = apply(np.frombuffer(maker.pixels(), np.uint8).reshape(shape))
+            if seedable() == loaded:
+                return made
+
+    def apply(image: Any) -> Any:
         for function in functions:
             try:
                 image = np.asarray(function(image))
@@ -69,6 +88,13 @@ def caller(functions: Iterable[Callable[[Any], Any]], shape: tuple[int, int, int
     return call
 
 
+def held_by_callables(functions: Iterable[Callable[[Any], Any]], bases: Mapping[str, bytes]) -> list[Held]:
+    """Return the random generators that the user's callables hold; bases as `held_by` wants them."""
+    from fastfeed.randomness.search import held_by
+
+    return held_by({name_of(function) + str(number): function for number, function in enumerate(functions)}, bases)
+
+
 def name_of(function: object) -> str:
     """What messages call one of the user's callables."""
     return str(getattr(function, "__name__", type(function).__name__))
@@ -82,14 +108,14 @@ def loaded_caller(spec: dict[str, Any]) -> Call:
     try:
         functions = unpacked(memoryview(bytearray(spec["calls"])))
         share_main(functions)
-        return caller(functions, spec["call_shape"])
+        return caller(functions, held_by_callables(functions, spec["bases"]), spec["call_shape"])
     except BaseException as error:
         broken = error
 
-    def call(pixels: bytearray) -> Any:
+    def call(maker: Kernel) -> Any:
         from fastfeed.wire.failure import Failed, said
 
-        del pixels
+        del maker
         raise _native.KernelError(_native.E_PYTHON, said(broken)) from Failed("loading the function", broken)
 
     return call
@@ -104,7 +130,8 @@ def _line(error: BaseException) -> str:
 def content(error: KernelError, room: int) -> bytes:
     """What a row that could not be finished holds for the consumer, in about as many bytes as it has."""
     if error.code != _native.E_PYTHON:
-        return error.text.encode("utf-8", "replace") + b"\0"
+        text = error.text.encode("utf-8", "replace")[: _native.ERR_LEN - 1] + b"\0"
+        return text if len(text) <= room else b"\0"
     from fastfeed.wire.row_failure import RowFailure, to_row
 
     return to_row(RowFailure.of(error.text, error.__cause__, frameless=True), room)

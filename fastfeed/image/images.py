@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import AS_IN_THE_CONSUMER, ISOLATED, WorkerKind, search_path
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.image.finish import caller, finisher, name_of
+from fastfeed.image.finish import caller, finisher, held_by_callables, name_of
 from fastfeed.image.plan import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
@@ -22,11 +22,13 @@ from fastfeed.image.plan import (
     compile_plan,
 )
 from fastfeed.image.transforms import Size
+from fastfeed.randomness.seeds import RandomAside
+from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
-from fastfeed.wire import callables, frame
+from fastfeed.wire import callables, frame, interpreter
 from fastfeed.wire.failure import with_note
 from fastfeed.wire.row_failure import RowFailure, from_row
 
@@ -44,6 +46,8 @@ def images(
     *,
     transforms: Iterable[object] | None = None,
     labels: Mapping[str, Any] | Sequence[Any] | Callable[[str], Any] | str | None = "auto",
+    exclude: str | Iterable[str] | None = None,
+    classes: Iterable[str] | None = None,
     batch_size: int = 32,
     shuffle: bool = False,
     seed: int | None = 0,
@@ -76,12 +80,16 @@ def images(
         same out; the slow road), then perhaps `Normalize`.  With `size` as well, `Resize(size)` comes first.
     labels : "auto", None, mapping, sequence, callable or dict of sequences
         "auto" takes those of the source.  A mapping goes by file name or path.
+    exclude, classes : str or sequence of str, optional
+        Of a folder: names or globs that are left out; the class folders to take, in the order of their numbers.  See
+        `fastfeed.files`.
     batch_size : int
         Samples in a batch; the last batch of an epoch is shorter unless `drop_last`.
     shuffle : bool
         A fresh order for each epoch.
     seed : int or None
-        Decides order and every random transform; None draws one.
+        Decides order and every random transform; None draws one.  Random numbers that callables draw depend on (seed,
+        epoch, index): those of `random`, NumPy and torch, and of generator objects that they hold (see `parallel`).
     layout : {"NHWC", "NCHW"}
         Order of a batch's axes.
     dtype : {"float32", "float16", "uint8"}
@@ -91,15 +99,17 @@ def images(
     on_error : {"raise", "skip", "replace"}
         What becomes of a bad sample: an exception, a batch shorter by that row, or a row of zeros.  A sample without
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
-        samples is left out.
+        samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
+        down as the crop reaches.
     shard : (int, int), optional
-        (rank, world): this process's part of every epoch.
+        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
-        Turn images upright by their EXIF orientation.
+        Turn images upright by their EXIF orientation, or XMP's where there is none.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
+        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
@@ -133,7 +143,8 @@ def images(
     seed = options.seed(seed)
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
-    found = as_source(source, labels)
+    found = as_source(source, labels, exclude, classes)
+    warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index), engine)
 
@@ -161,8 +172,7 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
-        flags = AS_IN_THE_CONSUMER if compiled.callables else ISOLATED
-        self.kind = WorkerKind("fastfeed.image.worker", flags, addressed=False)
+        self.kind = WorkerKind("fastfeed.image.worker", isolated=not compiled.callables, addressed=False)
         self._with_index = with_index
         self._dtype: Any = None
         self._labels = source.labels
@@ -176,6 +186,8 @@ class _ImageJob(ScheduledJob):
         }
         # As they are now, whatever becomes of them; why they cannot be sent matters only to workers.
         self._calls: bytearray | frame.UnpicklableError | None = None
+        self._held = held_by_callables(compiled.callables, {})
+        self._spec["bases"] = {held.path: held.base for held in self._held}
         if compiled.callables:
             try:
                 size, pieces = callables.packed(compiled.callables)
@@ -190,7 +202,7 @@ class _ImageJob(ScheduledJob):
                 f"{self._transforms()} cannot be sent to the workers: {self._calls.__cause__}; make what cannot be "
                 f"sent in the function, or use num_workers=0"
             ) from self._calls
-        return marshal.dumps({**self._spec, "sys_path": search_path(), "calls": self._calls})
+        return marshal.dumps({**self._spec, "interpreter": interpreter.described(), "calls": self._calls})
 
     def _transforms(self) -> str:
         """What messages call the callables."""
@@ -211,7 +223,9 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
-        finish = finisher(self._spec, caller(functions, self._spec["call_shape"]) if functions else None)
+        self._held = held_by_callables(functions, self._spec["bases"])  # again: they are the user's, and may change
+        call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
+        finish = finisher(self._spec, call)
 
         def make(epoch: int, index: int, arrays: list[NDArray[Any]], row: int) -> str | RowFailure | None:
             try:
@@ -225,11 +239,27 @@ class _ImageJob(ScheduledJob):
 
         return make
 
+    def batch_maker(self) -> Callable[[int, NDArray[np.int64], Any, list[NDArray[Any]]], dict[int, Any]]:
+        make = super().batch_maker()
+        if not self._compiled.callables:
+            return make
+        aside = RandomAside(self._held)
+
+        def apart(*batch: Any) -> dict[int, Any]:
+            with aside:
+                return make(*batch)
+
+        return apart
+
     def sample_name(self, index: int) -> str:
         return self._source.name(index)
 
     def reason(self, code: int, content: bytes) -> str | RowFailure:
-        return from_row(content) if code == _native.E_PYTHON else super().reason(code, content)
+        if code == _native.E_PYTHON:
+            return from_row(content)
+        # A row that is smaller than its reason holds none.
+        more = f"(a row of {self._row_bytes} bytes holds no more of it; num_workers=0 says it all)"
+        return super().reason(code, content) or f"{_native.code_text(code)} {more}"
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self._source.name(index), index, reason)

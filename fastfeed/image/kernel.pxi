@@ -66,20 +66,22 @@ def libjpeg_version():
     return ff_jpeg_version().decode()
 
 
-def jpeg_size(const uint8_t[::1] data not None):
+def jpeg_size(data):
     """(width, height) from a JPEG's header."""
     cdef int64_t width = 0, height = 0
-    cdef int code = ff_jpeg_size(&data[0], data.shape[0], &width, &height) if data.shape[0] else -3
+    cdef View view = View(data, False)
+    cdef int code = ff_jpeg_size(view.at, view.size, &width, &height)
     if code != 0:
         raise KernelError(code, "not a readable JPEG header")
     return width, height
 
 
-def floor_decode(const uint8_t[::1] data not None, uint8_t[::1] out not None):
+def floor_decode(data, out):
     """Decode a JPEG to packed RGB with libjpeg-turbo's defaults: the benchmark's floor."""
+    cdef View view = View(data, False), pixels = View(out, True)
     cdef int code
     with nogil:
-        code = ff_jpeg_floor(&data[0], data.shape[0], &out[0], out.shape[0])
+        code = ff_jpeg_floor(view.at, view.size, pixels.at, pixels.size)
     if code != 0:
         raise KernelError(code, "decode failed")
 
@@ -98,37 +100,37 @@ cdef class Image:
         if self.image != NULL:
             ff_image_free(self.image)
 
-    def encoded(self, bytes plan, const uint8_t[::1] data not None, uint64_t seed, uint64_t epoch, uint64_t index,
-                uint8_t[::1] out not None):
+    def encoded(self, bytes plan, data, uint64_t seed, uint64_t epoch, uint64_t index, out):
+        cdef View view = View(data, False), row = View(out, True)
         cdef const ff_plan *p = plan_of(plan)
         cdef ff_key key = ff_key(seed, epoch, index)
         cdef char err[FF_ERR_LEN]
         cdef int code
         err[0] = 0
-        if <size_t>out.shape[0] < ff_plan_row_bytes(p):
+        if row.size < ff_plan_row_bytes(p):
             raise ValueError("out is smaller than a row")
         with nogil:
-            code = ff_image_encoded(self.image, p, &data[0] if data.shape[0] else NULL, data.shape[0], &key, &out[0],
-                                    err)
+            code = ff_image_encoded(self.image, p, view.at, view.size, &key, row.at, err)
         if code != 0:
             raise error_of(code, err)
 
-    def pixels(self, bytes plan, const uint8_t[::1] rgb not None, int64_t width, int64_t height, int64_t stride,
-               uint64_t seed, uint64_t epoch, uint64_t index, uint8_t[::1] out not None):
+    def pixels(self, bytes plan, rgb, int64_t width, int64_t height, int64_t stride, uint64_t seed, uint64_t epoch,
+               uint64_t index, out):
+        cdef View view = View(rgb, False), row = View(out, True)
         cdef const ff_plan *p = plan_of(plan)
         cdef ff_key key = ff_key(seed, epoch, index)
         cdef char err[FF_ERR_LEN]
         cdef int code
         err[0] = 0
-        if <size_t>out.shape[0] < ff_plan_row_bytes(p) or not fits(rgb.shape[0], width, height, stride):
+        if row.size < ff_plan_row_bytes(p) or not fits(view.size, width, height, stride):
             raise ValueError("out or rgb is smaller than its size says")
         with nogil:
-            code = ff_image_pixels(self.image, p, &rgb[0], width, height, stride, &key, &out[0], err)
+            code = ff_image_pixels(self.image, p, view.at, width, height, stride, &key, row.at, err)
         if code != 0:
             raise error_of(code, err)
 
 
-cdef bint fits(Py_ssize_t have, int64_t width, int64_t height, int64_t stride):
+cdef bint fits(int64_t have, int64_t width, int64_t height, int64_t stride):
     return width > 0 and height > 0 and stride >= width * 3 and (height - 1) * stride + width * 3 <= have
 
 
@@ -159,48 +161,68 @@ cdef class Kernel:
 
     def data(self):
         """The encoded bytes of the sample in hand; valid until the next one."""
-        return <const uint8_t[:self.sample.reader.size]>self.sample.reader.data
+        return PyMemoryView_FromMemory(<char *>self.sample.reader.data, self.sample.reader.size, PyBUF_READ)
+
+    def key(self):
+        """What random draws for the sample in hand depend on: (seed, epoch, index)."""
+        return self.sample.key.seed, self.sample.key.epoch, self.sample.key.index
+
+    def is_partial(self):
+        """Whether data is only the beginning of a large file."""
+        return self.sample.reader.partial != 0
+
+    def read_rest(self):
+        """Read all of a large file; data is whole then."""
+        cdef int code
+        with nogil:
+            code = ff_sample_rest(&self.sample)
+        if code != 0:
+            raise error_of(code, self.sample.err)
 
     def pixels(self):
         """A copy of the uint8 HWC pixels for the callables, as a bytearray."""
-        return bytearray(<const uint8_t[:self.sample.plan.out_h * self.sample.plan.out_w * 3]>self.sample.pixels)
+        cdef Py_ssize_t size = <Py_ssize_t>self.sample.plan.out_h * self.sample.plan.out_w * 3
+        return PyByteArray_FromStringAndSize(<char *>self.sample.pixels, size)
 
-    def decoded(self, const uint8_t[::1] rgb not None, int64_t width, int64_t height):
+    def decoded(self, rgb, int64_t width, int64_t height):
         """Give the decoded pixels: STEP_CALL where the callables come next, otherwise STEP_DONE."""
         cdef int code
-        if not fits(rgb.shape[0], width, height, width * 3):
+        cdef View view = View(rgb, False)
+        if not fits(view.size, width, height, width * 3):
             raise ValueError("rgb is smaller than its size says")
         with nogil:
-            code = ff_sample_decoded(&self.sample, &rgb[0], width, height, width * 3)
+            code = ff_sample_decoded(&self.sample, view.at, width, height, width * 3)
         return self.after(code)
 
-    def called(self, const uint8_t[::1] rgb not None):
+    def called(self, rgb):
         """Give the pixels that the callables returned: STEP_DONE."""
         cdef int code
         cdef int64_t width = self.sample.plan.out_w, height = self.sample.plan.out_h
-        if not fits(rgb.shape[0], width, height, width * 3):
+        cdef View view = View(rgb, False)
+        if not fits(view.size, width, height, width * 3):
             raise ValueError("rgb is smaller than the plan's size")
         with nogil:
-            code = ff_sample_called(&self.sample, &rgb[0], width * 3)
+            code = ff_sample_called(&self.sample, view.at, width * 3)
         return self.after(code)
 
 
 cdef class Sample(Kernel):
     """Makes single rows in this process: what a worker does, for num_workers=0."""
 
-    cdef object row
+    cdef View row
 
     def __cinit__(self, bytes plan not None, bytes store, Mapping table not None, uint64_t seed):
         self.begin(plan, store, table, seed)
 
-    def make(self, uint64_t epoch, int64_t index, uint8_t[::1] row not None):
+    def make(self, uint64_t epoch, int64_t index, row):
         """STEP_DONE, STEP_DECODE or STEP_CALL; raises KernelError where the sample is bad."""
         cdef int code
-        if <size_t>row.shape[0] < ff_plan_row_bytes(&self.sample.plan) and not self.sample.has_calls:
+        cdef View place = View(row, True)
+        if place.size < ff_plan_row_bytes(&self.sample.plan) and not self.sample.has_calls:
             raise ValueError("row is too small")
-        self.row = row
+        self.row = place
         with nogil:
-            code = ff_sample_make(&self.sample, epoch, index, &row[0])
+            code = ff_sample_make(&self.sample, epoch, index, place.at)
         return self.after(code)
 
     cdef object after(self, int code):

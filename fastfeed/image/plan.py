@@ -102,8 +102,8 @@ def compile_plan(
         The same as a :class:`Resize` in front of `transforms`.
     transforms : iterable of Transform and callable, optional
         The chain; callables come after all others but :class:`Normalize`.
-    dtype : {"uint8", "float16", "float32"}
-        Of the stored row; a NumPy dtype or scalar type of that name does as well.
+    dtype : str, numpy.dtype or NumPy scalar type
+        Of the stored row, one of the names in ``DTYPES``.
     layout : {"NHWC", "NCHW"}
         Of the stored row.
     exact : bool

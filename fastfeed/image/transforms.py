@@ -31,6 +31,7 @@ Fill = float | Sequence[float]
 Op = tuple[int, bytes]  # a kind, and its parameters as the struct of csrc/image has them
 
 _ABOVE_ZERO = math.ulp(0.0)  # the smallest number that is
+_FAR_FROM_WHITE = 2.0
 _UPRIGHT = math.nextafter(90.0, 0.0)  # degrees of shear: at 90, nothing but a line is left
 
 
@@ -274,7 +275,8 @@ class Normalize(Transform):
     Parameters
     ----------
     mean, std : float or (float, float, float)
-        One number for all channels, or one each for red, green and blue.
+        One number for all channels, or one each for red, green and blue.  A mean beyond 2 is refused, as one that was
+        meant for levels of 0 to 255.
     """
 
     mean: float | Sequence[float]
@@ -287,6 +289,9 @@ class Normalize(Transform):
         """Return the factors and offsets that take a channel of 0..255 to its stored value."""
         remedy = "pass a number, or three (red, green, blue)"
         means = options.three("Normalize.mean", self.mean, -math.inf, math.inf, remedy)
+        if max(map(abs, means)) > _FAR_FROM_WHITE:
+            remedy = "pass mean and std divided by 255, since pixels are scaled to [0, 1] first"
+            raise options.wrong("Normalize.mean", self.mean, remedy)
         remedy = "pass a number above 0, or three (red, green, blue)"
         stds = options.three("Normalize.std", self.std, _ABOVE_ZERO, math.inf, remedy)
         scale = tuple(1.0 / (255.0 * std) for std in stds)

@@ -7,8 +7,10 @@ def uniform(uint64_t seed, uint64_t epoch, uint64_t index, uint32_t op, uint32_t
     return ff_uniform(&key, op, draw)
 
 
-def permute_fill(int64_t[::1] out, uint64_t n, uint64_t seed, uint64_t epoch, uint64_t start, uint64_t step):
-    """out[j] = where position start + j * step of the epoch's order goes; every position is below n."""
-    cdef Py_ssize_t j
-    for j in range(out.shape[0]):
-        out[j] = <int64_t>ff_permute(n, seed, epoch, start + <uint64_t>j * step)
+def permute_fill(out, uint64_t n, uint64_t seed, uint64_t epoch, uint64_t start, uint64_t step):
+    """Fill out, memory of int64: out[j] = where position start + j * step of the epoch's order goes, below n."""
+    cdef View view = View(out, True)
+    cdef int64_t *places = <int64_t *>view.at
+    cdef size_t j
+    for j in range(view.size // sizeof(int64_t)):
+        places[j] = <int64_t>ff_permute(n, seed, epoch, start + j * step)

@@ -8,10 +8,11 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
-from fastfeed.engine.boot import ISOLATED, WorkerKind
+from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
+from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
@@ -53,7 +54,7 @@ def arrays(
     seed : int or None
         Decides the order; None draws one.
     shard : (int, int), optional
-        (rank, world): this process's part of every epoch.
+        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
     with_index : bool
         Yield the samples' int64 positions as well, last.
     num_workers : int, optional
@@ -85,6 +86,7 @@ def arrays(
     options.flag("with_index", with_index)
     seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
+    warn_if_unsharded(shard)
     schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
 
@@ -105,7 +107,7 @@ def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]
 class _ArraysJob(ScheduledJob):
     """Rows of arrays as the feed's work."""
 
-    kind = WorkerKind("fastfeed.table.worker", ISOLATED, addressed=False)
+    kind = WorkerKind("fastfeed.table.worker", isolated=True, addressed=False)
     remedies = Remedies(
         less_memory="lower prefetch or batch_size",
         faster_source="use faster storage, arrays in memory, or more workers to overlap the reads",

@@ -25,7 +25,6 @@ cdef class Gather:
 
         A Mapping with an fd is that of a file, whose size is looked at before it is read.
         """
-        cdef const uint8_t[::1] buffer
         cdef uint8_t *base = NULL
         cdef ff_column *column
         if self.gather.count == self.room:
@@ -36,8 +35,8 @@ cdef class Gather:
         if isinstance(source, Mapping):
             base, size = <uint8_t *>(<Mapping>source).base, (<Mapping>source).size
         elif source is not None:
-            buffer = source
-            base, size = <uint8_t *>&buffer[0], buffer.shape[0]
+            source = View(source, False)
+            base, size = (<View>source).at, (<View>source).size
         if low < 0 or high > size or row_bytes <= 0:
             raise ValueError("rows outside the column")
         column = &self.columns[self.gather.count]
@@ -54,15 +53,17 @@ cdef class Gather:
                 return False
         return True
 
-    def rows(self, const int64_t[::1] index not None, uint8_t[::1] slot not None):
-        """Fill a slot with the rows of every column; 0 or an FF_E_* code."""
+    def rows(self, index, slot):
+        """Fill a slot with the rows of every column that index, memory of int64, names; 0 or an FF_E_* code."""
         cdef int code
-        if not self.fits(index.shape[0], slot.shape[0]):
+        cdef View which = View(index, False), place = View(slot, True)
+        cdef size_t count = which.size // sizeof(int64_t)
+        if not self.fits(count, place.size):
             raise ValueError("the slot is smaller than its rows")
-        if index.shape[0] == 0:
+        if count == 0:
             return 0
         with nogil:
-            code = ff_gather_rows(&self.gather, &index[0], index.shape[0], &slot[0], 0, slot.shape[0])
+            code = ff_gather_rows(&self.gather, <int64_t *>which.at, count, place.at, 0, place.size)
         return code
 
 

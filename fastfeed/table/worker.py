@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-import os
+import posix  # os would cost a start more than all that is read here
 import sys
 
 from fastfeed import _native
@@ -36,11 +36,11 @@ def gather_of(spec: dict[str, Any], open_file: Callable[[str, int, int, int], in
         fd = open_file(path, its_fd, device, inode)
         if path and row_bytes >= _READ_BYTES:
             if spec["shuffle"]:
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+                posix.posix_fadvise(fd, 0, 0, posix.POSIX_FADV_RANDOM)
             gather.add(None, fd, offset, stride, row_bytes, slot_at)
             continue
         if fd not in mappings:
-            size = end if path else os.fstat(fd).st_size
+            size = end if path else posix.fstat(fd).st_size
             mappings[fd] = _native.Mapping(fd, size, False)
             if path and spec["shuffle"]:
                 mappings[fd].advise(0, size, _MADV_RANDOM)
@@ -52,15 +52,15 @@ def open_again(path: str, fd: int, device: int, inode: int) -> int:
     """Open a file of the consumer's: by its path or, where that names another file by now, by the consumer's fd."""
     if not path:
         return TABLE_FD
-    for place in (path, f"/proc/{os.getppid()}/fd/{fd}"):
+    for place in (path, f"/proc/{posix.getppid()}/fd/{fd}"):
         try:
-            found = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+            found = posix.open(place, posix.O_RDONLY | posix.O_CLOEXEC)
         except OSError:
             continue
-        status = os.fstat(found)
+        status = posix.fstat(found)
         if (status.st_dev, status.st_ino) == (device, inode):
             return found
-        os.close(found)
+        posix.close(found)
     raise FileNotFoundError(f"{path} has been removed or replaced since the feed was made: make a new feed")
 
 
@@ -68,7 +68,7 @@ def main() -> None:
     """Run a worker that picks rows; argv holds its number."""
     number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
-    spec = marshal.loads(os.pread(SPEC_FD, os.fstat(SPEC_FD).st_size, 0))
-    ring = _native.Mapping(RING_FD, os.fstat(RING_FD).st_size, True)
+    spec = marshal.loads(posix.pread(SPEC_FD, posix.fstat(SPEC_FD).st_size, 0))
+    ring = _native.Mapping(RING_FD, posix.fstat(RING_FD).st_size, True)
     gather = gather_of(spec, open_again)
     _native.GatherWorker(ring, gather, number, WORK_FD, READY_FD).run()

@@ -16,6 +16,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from fastfeed import __version__, machine
 from fastfeed.engine.memory import sealed
 from fastfeed.image.decode import which_pil
 from fastfeed.machine import said_bytes
+from fastfeed.rank import launched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,8 @@ _FEW_FILES = 1024
 _LITTLE_MEMORY = 512 << 20
 _SLOW_START_S = 0.5
 _ROOT = Path("/")
+# Packages with a random generator of their own that feeds do not seed: each worker would draw the same from it.
+_NOT_SEEDED = ("cv2", "tensorflow", "imgaug", "cupy")
 
 
 @dataclass
@@ -64,6 +68,7 @@ def examine(root: Path = _ROOT, *, start_worker: bool = True) -> Examination:
     result.facts["memory"] = _memory(root, result.advice)
     result.facts["shared memory"] = _shared_memory(root, result.advice)
     result.facts["processes"] = _processes(result.advice)
+    result.facts["random numbers"] = _random_numbers()
     if start_worker and result.facts["versions"]["libjpeg-turbo"] is not None:
         result.facts["worker"] = _worker(result.advice)
     return result
@@ -211,6 +216,15 @@ def _processes(advice: list[str]) -> dict[str, Value]:
     return facts
 
 
+def _random_numbers() -> dict[str, Value]:
+    found = launched()
+    return {
+        "rank": None if found is None else f"{found[0]} ({found[1]})",
+        "seeded in functions": ["random", "numpy.random", "torch on the processor", "generators that functions hold"],
+        "installed, not seeded": [name for name in _NOT_SEEDED if PathFinder.find_spec(name) is not None] or None,
+    }
+
+
 def _worker(advice: list[str]) -> dict[str, Value]:
     """Start a feed of one worker on one tiny image, and take its only batch."""
     try:
@@ -219,7 +233,7 @@ def _worker(advice: list[str]) -> dict[str, Value]:
 
         before = {child.pid for child in psutil.Process().children()}
         began = time.perf_counter()
-        with images([tiny_jpeg()], 8, labels=None, batch_size=1, num_workers=1) as feed:
+        with images([tiny_jpeg()], 8, labels=None, batch_size=1, shard=(0, 1), num_workers=1) as feed:
             for _ in feed:
                 took = time.perf_counter() - began
                 mine = [child for child in psutil.Process().children() if child.pid not in before]

@@ -4,6 +4,7 @@ frame.py        any value as bytes: pickle protocol 5, its buffers laid out behi
 arena.py        memory of a frame that is yet to be written
 byvalue.py      functions and classes that the other side cannot import
 callables.py    the user's functions, and what they need in a worker
+interpreter.py  the consumer's interpreter, for a worker that is to be like it
 failure.py      what the user's code raised, with its traceback
 row_failure.py  the same, where it must fit into the row that failed
 memmap.py       arrays that are files travel by the name of the file

@@ -2,7 +2,8 @@
 
 cloudpickle does it, and this adds what it leaves out.  A class that has gone from A to B by value comes back to A as
 the very class it was, because only its key travels.  cloudpickle would send its content back and overwrite the
-original's methods and attributes with it.
+original's methods and attributes with it.  The global random generators go by name, as the functions do that draw from
+them: a copy would not be seeded with its module.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import typing
 import weakref
 
 import cloudpickle
+
+from fastfeed.randomness.seeds import global_generators
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -40,16 +43,20 @@ def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool) -> 
     out = io.BytesIO()
     pickler = _Pickler(out, 5, buffer_callback=buffers.append)
     pickler.to_consumer = to_consumer
+    pickler.generators = global_generators()
     pickler.dump(value)
     return out.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     to_consumer = False
+    generators: dict[int, tuple[str, str]]
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type):
             return self._class(obj)
+        if id(obj) in self.generators:
+            return _named, self.generators[id(obj)]
         # Pickle takes what functools.cache and lru_cache make by its name, which may lead nowhere on the other side.
         if type(obj) is _CACHED:
             module = sys.modules.get(obj.__module__)

@@ -1,8 +1,6 @@
-"""The user's callables on their way to a worker: packed by value here, and made there with all that they need.
+"""The user's callables on their way to a worker: packed by value here, and made there with the names of `__main__`.
 
-What they need is to be found and to find others: the import hooks of what was installed as editable, and the names of
-`__main__`.  The consumer's `sys.path` is there already: every worker that imports what is not fastfeed's begins with
-`engine.boot.search_like`.
+Whoever unpacks them has made its interpreter like the consumer's before; see `wire.interpreter`.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import sys
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from importlib.machinery import ModuleSpec
     from typing import Any
 
 
@@ -33,8 +30,6 @@ def unpacked(memory: memoryview) -> Any:
     """Return what was packed; arrays in it are views of the memory."""
     from fastfeed.wire import frame
 
-    if not any(isinstance(finder, _SiteFinder) for finder in sys.meta_path):
-        sys.meta_path.append(_SiteFinder())
     return frame.read(memory)
 
 
@@ -64,35 +59,3 @@ def _innermost(function: Any) -> Any:
                 break
         else:
             return function if hasattr(function, "__globals__") else type(function).__call__
-
-
-class _SiteFinder:
-    """The last import hook: it sets up site when a module is not found without it.
-
-    What was installed as editable may be found only by hooks that site sets up from .pth files.  Workers start without
-    site, because it costs time that most of them never need.
-    """
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Look once more, after site is set up."""
-        parent = sys.modules.get(name.rpartition(".")[0])
-        # What is missing in a package that was found, and Jython's org, for which copy looks, are not expected.
-        if name == "org" or getattr(parent, "__file__", None) is not None:
-            return None
-        sys.meta_path.remove(self)  # first: site tries modules that need not exist
-        _set_up_site()
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                return spec
-        return None
-
-
-def _set_up_site() -> None:
-    import importlib
-    import site
-
-    if site.getusersitepackages() in sys.path:  # so the consumer uses it, and this process's options do not count
-        site.ENABLE_USER_SITE = True
-    site.main()
-    importlib.invalidate_caches()  # what they hold about entries of sys.path that only the new hooks understand

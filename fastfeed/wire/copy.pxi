@@ -25,15 +25,15 @@ def simd_refused():
     return None if name == NULL else name.decode("utf-8", "replace")
 
 
-def address(const uint8_t[::1] memory not None):
+def address(memory):
     """Where memory of at least one byte begins."""
-    return <size_t>&memory[0]
+    return <size_t>View(memory, False).at
 
 
-def copy(uint8_t[::1] to not None, const uint8_t[::1] piece not None, size_t whole):
+def copy(to, piece, size_t whole):
     """Copy a piece of a batch of `whole` bytes to where it belongs; they are of one length."""
-    if to.shape[0] != piece.shape[0]:
+    cdef View place = View(to, True), content = View(piece, False)
+    if place.size != content.size:
         raise ValueError("the piece and its place differ in length")
-    if piece.shape[0]:
-        with nogil:
-            ff_copy(&to[0], &piece[0], piece.shape[0], whole)
+    with nogil:
+        ff_copy(place.at, content.at, content.size, whole)

@@ -10,8 +10,8 @@ import pytest
 
 from fastfeed.functions.caller import name_of
 from fastfeed.functions.chunk_caller import ChunkCaller
-from fastfeed.functions.randomness import RandomAside, seed_everything
 from fastfeed.functions.stream_caller import End, GeneratorCaller, RunCaller, StreamCaller
+from fastfeed.randomness.seeds import RandomAside, seed_everything
 from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
 from fastfeed.wire.failure import Failed, failure, said

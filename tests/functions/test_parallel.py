@@ -9,6 +9,7 @@ import platform
 import random
 import signal
 import threading
+from collections import UserDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ import numpy as np
 import probe
 import psutil
 import pytest
-from user_functions import OwnError, arrays_of_100_kb, batches, count_up, endless, failing, signature_of_all_kinds
+from user_functions import (
+    OwnError,
+    arrays_of_100_kb,
+    batches,
+    count_up,
+    each_squared,
+    endless,
+    failing,
+    signature_of_all_kinds,
+)
 
 import fastfeed as ff
 
@@ -637,6 +647,66 @@ def test_arguments_of_other_lengths_and_dicts_cannot_be_cut() -> None:
     for uncut in ({1: 2}, {1, 2}, iter([1]), None):
         with pytest.raises(ff.ConfigError, match=f"split='a': pass a list.*: {type(uncut).__name__} cannot be cut"):
             ff.parallel(two, split="a")(uncut, 1)
+
+
+class Columns:
+    """Rows whose slice is what `made` makes of the columns of as many."""
+
+    def __init__(self, made: Callable[[list[int], list[int]], object]) -> None:
+        self.made = made
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, where: slice) -> object:
+        rows = list(range(10))[where]
+        return self.made(rows, [-row for row in rows])
+
+
+class Clamped(list[int]):
+    """A list that gives no more than four elements at once."""
+
+    def __getitem__(self, where: slice) -> list[int]:
+        return super().__getitem__(where)[:4]
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (lambda x, y: {"x": x, "y": y}, "its slice of 1 elements is a dict, which has columns for members"),
+        (lambda x, y: {"x": x}, "is a dict, which has columns"),
+        (lambda x, y: (x, y), "is a tuple, which has columns"),
+        (lambda x, y: [x, y], "its slice of 1 elements is a list of length 2"),
+        (lambda x, y: [x], "its slice of 2 elements is a list of length 1"),
+        (lambda x, y: x[0], "Columns cannot be cut"),
+        (lambda x, y: x / y, "Columns cannot be cut"),
+    ],
+)
+@pytest.mark.parametrize("split_size", [None, 2])
+def test_slices_that_are_not_of_the_elements_are_refused(made: Any, why: str, split_size: int | None) -> None:
+    with pytest.raises(ff.ConfigError, match=f"split='items': pass a list.*{why}"):
+        ff.parallel(each_squared, split="items", split_size=split_size)(Columns(made))
+
+
+def test_slices_of_the_elements_in_another_type_are_taken() -> None:
+    with ff.parallel(each_squared, split="items", split_size=3, num_workers=0)(Columns(lambda x, y: x)) as feed:
+        assert list(feed) == [row * row for row in range(10)]
+    whole = UserDict(zip("abcd", range(4), strict=True))
+    with pytest.raises(ff.ConfigError, match="UserDict cannot be cut"):
+        ff.parallel(each_squared, split="items")(whole)
+    known = defaultdict(int, a=1)
+    with pytest.raises(ff.ConfigError, match="defaultdict cannot be cut: it has keys"):
+        ff.parallel(each_squared, split="items")(known)
+    assert dict(known) == {"a": 1}
+
+
+def test_a_slice_that_falls_short_later_is_refused_when_it_is_cut() -> None:
+    feed = ff.parallel(each_squared, split="items", split_size=6, num_workers=0)(Clamped(range(12)))
+    with feed, pytest.raises(ff.ConfigError, match="Clamped cannot be cut: its slice of 6 elements is a list of leng"):
+        list(feed)
+    feed = ff.parallel(each_squared, split="items", num_workers=0)(Clamped(range(12)))
+    with feed, pytest.raises(ff.WorkerError, match="its slice of 12 elements is a list of length 4"):
+        list(feed)
 
 
 def test_a_generator_in_place_of_its_function_is_told_apart() -> None:

@@ -118,11 +118,19 @@ def test_sixteen_bit_png_of_every_colour_type_keeps_its_high_byte(colour: int, c
     same(pixels(png(3, 4, 16, colour, levels.tobytes())), expected)
 
 
-def test_integers_and_floats_without_a_white_are_clipped_as_pillow_does() -> None:
-    integers = np.array([[-5, 0, 17], [254, 255, 70000]], np.int32)
-    same(pixels(tiff(integers, 2)), grey(np.clip(integers, 0, 255).astype(np.uint8)))
-    floats = np.array([[-5.0, 0.0, 17.0], [254.0, 255.0, 1e9]], np.float32)
-    same(pixels(tiff(floats, 3)), grey(np.clip(floats, 0, 255).astype(np.uint8)))
+@pytest.mark.parametrize(
+    ("samples", "sample_format", "words"),
+    [
+        (np.array([[0.0, 0.5, 1.0]], np.float32), 3, "TIFF of floating-point pixels is not decoded"),
+        (np.array([[0.0, 254.0, 1e9]], np.float32), 3, "TIFF of floating-point pixels is not decoded"),
+        (np.array([[-5, 0, 70000]], np.int32), 2, "TIFF of signed or 32-bit pixels is not decoded"),
+        (np.array([[-5, 0, 7000]], np.int16), 2, "TIFF of signed or 32-bit pixels is not decoded"),
+        (np.array([[0, 1, 70000]], np.uint32), 1, "TIFF of signed or 32-bit pixels is not decoded"),
+    ],
+)
+def test_grey_without_an_agreed_white_is_refused(samples: np.ndarray, sample_format: int, words: str) -> None:
+    with pytest.raises(DecodeError, match=f"{words}, for nothing says which value is white; save it as 8 or 16 bits"):
+        decode(tiff(samples, sample_format))
 
 
 def test_cmyk_goes_pillows_way() -> None:
@@ -154,12 +162,13 @@ def test_orientation_is_applied_once_and_only_when_asked(kind: str, orientation:
     tags[0x0112] = orientation
     data = encode(RGB, kind, exif=tags.tobytes())
     plain = Image.open(io.BytesIO(data))
-    plain.load()
-    same(pixels(data), np.asarray(plain))
     same(pixels(data, orient=True), np.asarray(ImageOps.exif_transpose(plain)))
-    if kind == "PNG":
+    if kind == "JPEG":
+        same(pixels(data), np.asarray(plain))
+    else:
         import oracle
 
+        same(pixels(data), RGB)
         same(pixels(data, orient=True), oracle.upright(RGB, orientation))
 
 
@@ -234,6 +243,45 @@ def test_damaged_files_are_errors_in_words() -> None:
 def test_what_is_no_image_says_so(data: bytes, words: str) -> None:
     with pytest.raises(DecodeError, match=words):
         decode(data)
+
+
+JP2 = (
+    b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 "
+    b"\0\0\0\x2djp2h\0\0\0\x16ihdr\0\0\0\x10\0\0\0\x10\0\3\7\7\0\0\0\0\0\x0fcolr\1\0\0\0\0\0\x10"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\xff\x0a\x7f\x00", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    ],
+)
+def test_a_format_without_a_decoder_is_named_and_not_called_damaged(data: bytes, name: str) -> None:
+    with pytest.raises(DecodeError, match=f"^PIL here has no decoder for {name}; convert it"):
+        decode(data + bytes(40))
+
+
+@pytest.mark.skipif(features.check("jpg_2000"), reason="this PIL was built with JPEG 2000")
+def test_a_decoder_that_pil_was_built_without_is_what_is_missing() -> None:
+    with pytest.raises(DecodeError, match=r"^PIL is without a decoder for it \(decoder jpeg2k not available\)"):
+        decode(JP2)
+
+
+@pytest.mark.skipif(not features.check("libtiff"), reason="this PIL was built without libtiff")
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_what_libtiff_says_does_not_reach_stderr(compression: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(encode(photo(60, 60), "TIFF", compression=compression))
+    data[100:140] = b"\xff" * 40
+    with pytest.raises(DecodeError, match="damaged or truncated"):
+        decode(bytes(data))
+    assert capfd.readouterr().err == ""
+    with pytest.raises(OSError, match="decoder error"):  # what the user's own program does is left as it was
+        Image.open(io.BytesIO(data)).load()
+    assert capfd.readouterr().err != ""
 
 
 @pytest.mark.skipif(features.check("webp"), reason="this PIL was built with WebP")

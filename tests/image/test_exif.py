@@ -6,6 +6,7 @@ import io
 import struct
 from collections.abc import Callable
 
+import jpegs
 import numpy as np
 import oracle
 import pytest
@@ -126,6 +127,48 @@ def test_malformed_metadata_turns_nothing(name: str) -> None:
 def test_a_count_larger_than_the_segment_finds_what_is_there() -> None:
     payload = exif(6)
     assert orientation_seen(payload[:14] + b"\xff\xff" + payload[16:]) == 6
+
+
+def xmp(text: str) -> bytes:
+    return b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:Description " + text.encode() + b"</x:xmpmeta>"
+
+
+NO_TAG = exif(6).replace(struct.pack("<H", ORIENTATION), struct.pack("<H", ORIENTATION + 1))
+
+
+@pytest.mark.parametrize(
+    ("segments", "expected"),
+    [
+        ([xmp('tiff:Orientation="6"/>')], 6),
+        ([xmp("><tiff:Orientation>8</tiff:Orientation>")], 8),
+        ([xmp('tiff:Orientation="3"/>'), NO_TAG], 3),
+        ([NO_TAG, xmp('tiff:Orientation="7"/>')], 7),
+        ([xmp('tiff:Orientation="6"/>'), exif(3)], 3),
+        ([xmp('tiff:Orientation="6"/>'), exif(1)], 1),
+        ([xmp('tiff:Orientation="6"/>'), exif(9)], 1),
+        ([xmp('tiff:Orientation="0"/>')], 1),
+        ([xmp('tiff:Orientation="9"/>')], 1),
+        ([xmp("tiff:Orientation")], 1),
+        ([xmp('tiff:Orientation="x" tiff:Orientation="2"/>')], 2),
+        ([xmp('tiff:Orient="6"/>')], 1),
+    ],
+)
+def test_xmp_gives_the_orientation_where_exif_has_none_as_in_pillow(segments: list[bytes], expected: int) -> None:
+    from PIL import ImageOps
+
+    data = jpeg(None)
+    data = data[:2] + b"".join(jpegs.segment(jpegs.APP1, payload) for payload in segments) + data[2:]
+    pillow = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    have = on_bytes(data, [Resize(pillow.shape[:2])], orient=True)
+    assert np.abs(have.astype(int) - pillow).max() <= 1
+    assert np.abs(have.astype(int) - oracle.upright(STORED, expected)).max() < 12
+
+
+def test_an_xmp_packet_that_breaks_off_names_nothing() -> None:
+    whole = xmp('tiff:Orientation="6').removesuffix(b"</x:xmpmeta>")
+    for length in range(len(whole)):
+        assert orientation_seen(whole[:length]) == 1
+    assert orientation_seen(whole) == 6
 
 
 def parsed(payload: bytes) -> int:

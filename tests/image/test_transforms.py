@@ -68,6 +68,11 @@ EXACT = {"nearest": 0.0, "box": 0.1, "bilinear": 0.1, "bicubic": 0.2, "lanczos":
         (lambda: ff.ColorJitter(hue=-0.1), r"hue=-0\.1"),
         (lambda: ff.Normalize((0.5, 0.5), 1), r"Normalize\(mean=\(0\.5, 0\.5\).*three"),
         (lambda: ff.Normalize(0, (1, 0, 1)), r"Normalize\(std=\(1, 0, 1\).*above 0"),
+        (
+            lambda: ff.Normalize((124, 116, 104), 58),
+            r"mean=\(124, 116, 104\)\): pass mean and std divided by 255",
+        ),
+        (lambda: ff.Normalize(-127.5, 127.5), r"Normalize\(mean=-127\.5\): pass mean and std divided by 255"),
         (lambda: ff.Normalize("a", 1), r"Normalize\(mean='a'"),
     ],
 )

@@ -45,6 +45,15 @@ def test_little_memory_and_strict_overcommit_are_said_with_remedies(tmp_path: Pa
     assert "sysctl vm.overcommit_memory=0" in text
 
 
+def test_the_rank_and_what_is_not_seeded_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imgaug.py").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setenv("RANK", "3")
+    facts = doctor.examine(machine_of(tmp_path), start_worker=False).facts["random numbers"]
+    assert facts["rank"] == "3 (RANK)"
+    assert facts["installed, not seeded"] == ["imgaug"]
+
+
 def test_few_open_files_are_said_with_the_command_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.resource, "getrlimit", lambda what: (256, 2048))
     examined = doctor.examine(machine_of(tmp_path), start_worker=False)

@@ -25,18 +25,18 @@ with ff.images(["picture.jpg"], 8, dtype="uint8", transforms=[function], num_wor
 """
 
 
-def run_script(folder: Path, script: str, python: Path | str = sys.executable) -> str:
+def run_script(folder: Path, script: str, *command: Path | str, **environment: str) -> str:
     """What a script prints that begins by importing fastfeed; it finds a picture beside it, all of it 7."""
     (folder / "script.py").write_text(f"import fastfeed as ff\n{script}")
     (folder / "picture.jpg").write_bytes(encode(picture(0).point(lambda _: 7)))
     root = str(Path(ff.__file__).parents[1])
     done = subprocess.run(
-        [python, "script.py"],
+        [*(command or [sys.executable]), "script.py"],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root, **environment},
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ class Finder:
         places = {{"mytools": "mytools/__init__.py", "shelf.mine": "shelf/mine.py"}}
         if name in places:
             return importlib.util.spec_from_file_location(name, {folder!r} + "/" + places[name])
-sys.meta_path.append(Finder)
+sys.meta_path.insert(0, Finder)
 """
 
 
@@ -86,12 +86,130 @@ def python_with_editables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_what_is_installed_as_editable_is_found(tmp_path: Path, python_with_editables: Path, function: str) -> None:
     by = 2 if "mytools" in function else 3
+    (tmp_path / "mytools").mkdir()  # the folder of a project that is run from above it
     assert run_script(tmp_path, function + BOTH, python_with_editables) == f"{by} {2 * by}\n{7 * by}\n"
 
 
-def test_site_is_set_up_only_where_it_is_needed(tmp_path: Path, python_with_editables: Path) -> None:
-    function = "def function(value):\n    import sys, numpy, decimal\n    return value + ('hook' in sys.modules)\n"
-    assert run_script(tmp_path, function + BOTH, python_with_editables) == "1 2\n7\n"
+def test_a_worker_is_the_interpreter_that_the_consumer_is(tmp_path: Path, python_with_editables: Path) -> None:
+    script = """
+import builtins, os, sys
+
+def facts():
+    flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if name[0] != "_"}
+    for own in ("hash_randomization", "safe_path", "count", "index", "n_fields"):
+        flags.pop(own, None)
+    names = ("argv", "prefix", "exec_prefix", "base_prefix", "executable", "warnoptions", "_xoptions", "path")
+    places = {name: getattr(sys, name) for name in names}
+    threads = os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]
+    return flags, places, os.getcwd(), threads, {name: hasattr(builtins, name) for name in ("exit", "help")}
+
+os.environ["MKL_NUM_THREADS"] = "1"  # what a worker gets where the user has said nothing
+sys.argv += ["more"]
+sys.path.append("beside")
+expected = facts()
+
+def function(value):
+    if facts() != expected:  # an assert would be left out
+        raise ValueError(facts())
+    return value
+"""
+    options = ["-O", "-O", "-W", "ignore::UserWarning", "-X", "dev", "-X", "utf8", "-X", "own=1", "-b"]
+    assert run_script(tmp_path, script + BOTH, python_with_editables, *options, OMP_NUM_THREADS="3") == "1 2\n7\n"
+
+
+def test_a_module_is_found_where_the_consumer_loaded_it(tmp_path: Path) -> None:
+    """By its path, under a name that its file has not, and in a folder that only the working directory then led to."""
+    script = """
+import importlib.util, os, sys
+from importlib.machinery import SourceFileLoader
+
+loader = SourceFileLoader("settings", os.path.abspath("settings.txt"))
+settings = importlib.util.module_from_spec(importlib.util.spec_from_loader("settings", loader))
+sys.modules["settings"] = settings
+loader.exec_module(settings)
+sys.path.insert(0, "lib")
+import beside.parts
+sys.path.remove("lib")
+
+function = settings.function
+assert list(ff.map(beside.parts.half, [settings.Number(8)], num_workers=1)) == [4]
+"""
+    (tmp_path / "settings.txt").write_text(
+        "class Number(int): pass\ndef function(value):\n    import beside.late\n    return value + beside.late.one\n"
+    )
+    (tmp_path / "lib" / "beside").mkdir(parents=True)
+    (tmp_path / "lib" / "beside" / "__init__.py").write_text("")
+    (tmp_path / "lib" / "beside" / "parts.py").write_text("def half(number): return number // 2\n")
+    (tmp_path / "lib" / "beside" / "late.py").write_text("one = 1\n")
+    assert run_script(tmp_path, script + BOTH) == "2 3\n8\n"
+
+
+def test_the_working_directory_may_have_been_removed(tmp_path: Path) -> None:
+    script = """
+import os
+picture = open("picture.jpg", "rb").read()
+os.mkdir("gone")
+os.chdir("gone")
+os.rmdir("../gone")
+
+def function(value):
+    return value
+"""
+    both = BOTH.replace('["picture.jpg"]', "[picture]").replace("dtype", "labels=None, dtype")
+    assert run_script(tmp_path, script + both) == "1 2\n7\n"
+
+
+def test_an_interrupt_ends_what_the_users_code_starts_and_not_the_worker(tmp_path: Path) -> None:
+    script = """
+import os, signal, subprocess, sys
+
+CHILD = "import time\\ntry:\\n    print(1, flush=True)\\n    time.sleep(60)\\nexcept KeyboardInterrupt:\\n    print(2)"
+
+def function(value):
+    os.kill(os.getpid(), signal.SIGINT)
+    with subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "1\\n"
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.read() == "2\\n"
+    return value
+"""
+    assert run_script(tmp_path, script + BOTH) == "1 2\n7\n"
+
+
+def test_a_worker_has_no_terminal_to_be_stopped_by(tmp_path: Path) -> None:
+    script = """
+import os, sys
+
+assert os.isatty(1) and os.open("/dev/tty", os.O_RDONLY)
+
+def function(value):
+    try:
+        os.open("/dev/tty", os.O_RDONLY)
+    except OSError as error:
+        print(error.strerror)
+    return value
+"""
+    terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"
+    said = run_script(tmp_path, script + BOTH, sys.executable, "-c", terminal, sys.executable)
+    assert sorted(said.splitlines()) == ["1 2", "7", *["No such device or address"] * 3]
+
+
+def test_a_managers_proxies_work_in_workers(tmp_path: Path) -> None:
+    script = """
+import multiprocessing
+
+def function(value):
+    seen.append(int(value if isinstance(value, int) else value.max()))
+    return value
+
+if __name__ == "__main__":
+    with multiprocessing.Manager() as manager:
+        seen = manager.list()
+        SHARED_BY_BOTH
+        print(*seen)
+"""
+    script = script.replace("SHARED_BY_BOTH", BOTH.strip().replace("\n", "\n        "))
+    assert run_script(tmp_path, script) == "1 2\n7\n1 2 7\n"
 
 
 def test_a_module_that_is_not_there_is_missed_as_ever(tmp_path: Path) -> None:
@@ -134,9 +252,10 @@ def function(value):
     assert run_script(tmp_path, function + BOTH) == "2 3\n8\n"
 
 
-def test_a_module_of_the_users_may_have_the_name_of_one_of_pythons(tmp_path: Path) -> None:
-    (tmp_path / "this.py").write_text("def function(value): return value + 3\n")
-    assert run_script(tmp_path, "from this import function" + BOTH) == "4 5\n10\n"
+@pytest.mark.parametrize("name", ["this", "uuid"])  # of which a worker's own code imports the second
+def test_a_module_of_the_users_may_have_the_name_of_one_of_pythons(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.py").write_text("def function(value): return value + 3\n")
+    assert run_script(tmp_path, f"from {name} import function" + BOTH) == "4 5\n10\n"
 
 
 def test_a_path_among_the_places_of_modules_is_passed_over_as_python_does(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import threading
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,8 +73,8 @@ def test_references_within_a_value_stay() -> None:
     assert made[3] is made
 
 
-@pytest.mark.parametrize("value", [1, "text", None, (1, "a"), threading.Lock(), Frozen, len], ids=str)
-def test_what_cannot_change_or_is_unknown_is_kept(value: object) -> None:
+@pytest.mark.parametrize("value", [1, "text", None, (1, "a"), Path("a"), threading.Lock(), Frozen, len], ids=str)
+def test_what_cannot_change_or_be_copied_is_kept(value: object) -> None:
     assert snapshot(value) is value
 
 
@@ -129,6 +130,33 @@ def test_attributes_that_are_no_fields_stay() -> None:
     holder = Holder(np.zeros(2))
     holder.unit = "mm"
     assert snapshot(holder).unit == "mm"
+
+
+class Sent:
+    """What cannot be copied and can be sent."""
+
+    def __init__(self, values: list[int]) -> None:
+        self.values = values
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sent:
+        raise TypeError("no copies")
+
+
+def test_objects_of_any_class_are_copied_with_all_that_they_hold() -> None:
+    array = np.zeros(2)
+    holder = Holder([array])
+    holder.more = [array]
+    made = changed([Sent(array), collections.deque([array]), holder, np.array([array, None], object)], array)
+    assert [type(value) for value in made] == [Sent, collections.deque, Holder, np.ndarray]
+    parts = [made[0].values, made[1][0], made[2].values[0], made[2].more[0], made[3][0]]
+    assert [part.tolist() for part in parts] == [[0, 0]] * 5
+
+
+def test_arrays_of_any_object_are_copied_where_the_caller_says() -> None:
+    sent = Keyed(a=np.zeros(2))
+    sent.b = np.zeros(3)
+    made = snapshot(sent, lambda array: array + 1)
+    assert (made["a"].tolist(), made.b.tolist()) == ([1, 1], [1, 1, 1])
 
 
 def test_a_loop_through_every_container_is_closed_again() -> None:

@@ -1,0 +1,145 @@
+"""The consumer's interpreter, described for a worker that runs the user's code and is to be like it.
+
+The crew starts such a worker with the consumer's options, environment and working directory, and with ``site``.  The
+rest is what the program has made of its interpreter since: where it looks for modules, which ones it found elsewhere,
+and its arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False  # typing's would double the start-up time of a worker
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
+    # The file of a module, "" for a namespace; the loader's class in importlib.machinery; where its submodules are.
+    Found = tuple[str, str, list[str] | None]
+
+_LOADERS = ("SourceFileLoader", "SourcelessFileLoader", "ExtensionFileLoader")
+
+
+# ---- in the consumer ----
+
+
+def search_path() -> list[str]:
+    """Where this process looks for modules."""
+    # Python passes over entries that are no text, such as a Path.
+    return [str(entry) for entry in sys.path if isinstance(entry, str)]
+
+
+def described() -> dict[str, Any]:
+    """Describe this interpreter in values that `marshal` takes."""
+    manager = sys.modules.get("multiprocessing.managers")
+    return {
+        "path": search_path(),
+        "argv": [str(argument) for argument in getattr(sys, "argv", [])],
+        "elsewhere": _elsewhere(),
+        "shadowed": _shadowed(),
+        # By which a process proves to a manager's server that it may use its proxies.
+        "authkey": None if manager is None else bytes(manager.process.current_process().authkey),
+    }
+
+
+def _elsewhere() -> dict[str, Found]:
+    """The modules of this process that a search of its path would not find, or not there: loaded by their path, say."""
+    path = {_absolute(entry) for entry in search_path()}
+    found = {}
+    for name, module in list(sys.modules.items()):
+        spec: ModuleSpec | None = getattr(module, "__spec__", None)
+        if spec is None or spec.name != name:  # another name of a module
+            continue
+        locations = spec.submodule_search_locations
+        parts = None if locations is None else [_absolute(place) for place in locations]
+        origin = _absolute(spec.origin) if spec.has_location and isinstance(spec.origin, str) else ""
+        if not origin and (spec.origin is not None or not parts):
+            continue  # built in, or of a kind of its own
+        parent, _, last = name.rpartition(".")
+        package = getattr(sys.modules.get(parent), "__path__", None) or ()
+        if not _would_be_found(last, origin, parts, {_absolute(place) for place in package} if parent else path):
+            loader = type(spec.loader).__name__
+            found[name] = origin, loader if loader in _LOADERS else _LOADERS[0], parts
+    return found
+
+
+def _would_be_found(name: str, origin: str, parts: list[str] | None, path: set[str]) -> bool:
+    from importlib.machinery import all_suffixes
+
+    if not origin:  # a namespace
+        return {os.path.dirname(part) for part in parts or ()} <= path
+    folder, file = os.path.split(origin)
+    if parts is None:
+        return folder in path and file.startswith(name) and file[len(name) :] in all_suffixes()
+    return os.path.dirname(folder) in path and os.path.basename(folder) == name and file.startswith("__init__.")
+
+
+def _shadowed() -> list[str]:
+    """The modules of Python's library in whose place this process finds others: the program's own."""
+    library = os.path.dirname(os.__file__)
+    names = sorted(sys.stdlib_module_names - set(sys.builtin_module_names))
+    found = []
+    for entry in search_path():
+        if entry == library:
+            break
+        finder: Any = sys.path_importer_cache.get(entry or _absolute(entry))  # it has read the folder
+        if finder is not None:
+            found += [name for name in names if _is_found(finder, name)]
+    return found
+
+
+def _is_found(finder: Any, name: str) -> bool:
+    loaded: ModuleType | None = sys.modules.get(name)
+    spec = finder.find_spec(name)
+    if spec is None or spec.loader is None:
+        return False
+    return loaded is None or getattr(loaded, "__file__", None) == spec.origin
+
+
+def _absolute(path: str) -> str:
+    try:
+        return path if path.startswith("/") else os.path.abspath(path)
+    except FileNotFoundError:  # the working directory has been removed
+        return path
+
+
+# ---- in a worker ----
+
+
+def become(like: dict[str, Any]) -> None:
+    """Make this interpreter like the one that was described; before any code of the user's is loaded."""
+    # Last, where it may be new: what found fastfeed itself.
+    sys.path[:] = [*like["path"], *(entry for entry in sys.path[-1:] if entry not in like["path"])]
+    sys.argv[:] = like["argv"]
+    for name in like["shadowed"]:
+        sys.modules.pop(name, None)  # this process's own imports hold what they need
+    if like["elsewhere"]:
+        sys.meta_path.insert(0, _Finder(like["elsewhere"]))
+    if like["authkey"] is not None:
+        from multiprocessing import process
+
+        process.current_process().authkey = like["authkey"]
+
+
+class _Finder:
+    """An import hook: modules where the consumer found them."""
+
+    def __init__(self, found: dict[str, Found]) -> None:
+        self._found = found
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        """Return the spec of a module that the consumer found elsewhere."""
+        if name not in self._found:
+            return None
+        from importlib import machinery, util
+
+        origin, loader, locations = self._found[name]
+        if origin:
+            made = getattr(machinery, loader)(name, origin)
+            return util.spec_from_file_location(name, origin, loader=made, submodule_search_locations=locations)
+        spec = machinery.ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = locations
+        return spec
