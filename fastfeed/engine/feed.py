@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import itertools
 import os
 import time
 import weakref
@@ -36,6 +35,7 @@ from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
+from fastfeed.engine.unit import Clock, Units
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
 from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole
@@ -61,64 +61,6 @@ class _Running:
     looked_ns: int = 0  # when somebody last looked for deaths
 
 
-@dataclass(slots=True)
-class _Clock:
-    """Where the consumer's time went, in nanoseconds: waiting (of that, pulling units), and the user's loop."""
-
-    wait_ns: int = 0
-    pull_ns: int = 0
-    consumer_ns: int = 0
-    resumed_ns: int = 0  # when next() was called last
-
-
-class _Units:
-    """The units of one iteration, pulled one by one.
-
-    Attributes
-    ----------
-    over : bool
-        Nothing more is to be pulled.
-    failure : Exception or None
-        Why there is nothing more, where that is not simply the end.
-    took_ns : int
-        How long the last unit took to come.
-    """
-
-    def __init__(self, units: Iterator[Any], clock: _Clock, turns: Turns, turn: Turn) -> None:
-        self._units = units
-        self._clock = clock
-        self._turns = turns
-        self._turn = turn
-        self.over = False
-        self.failure: Exception | None = None
-        self.took_ns = 0
-
-    def any(self) -> bool:
-        """Whether there is a first unit; it is pulled, and comes next."""
-        first = self.pull()
-        if first is not None:
-            self._units = itertools.chain((first,), self._units)
-        return first is not None
-
-    def pull(self) -> Any:
-        """The next unit, or None.  Whoever ends the turn meanwhile does not wait for the user's source."""
-        turn = self._turn
-        thread, turn.thread = turn.thread, 0
-        asked = time.perf_counter_ns()
-        try:
-            unit = None if turn.over else next(self._units, None)
-        finally:
-            turn.thread = thread
-        self.took_ns = took_ns = time.perf_counter_ns() - asked
-        self._clock.pull_ns += took_ns
-        if turn.over:
-            raise self._turns.ended()
-        return unit
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.pull, None)
-
-
 class Feed:
     """Ready batches: iterate it once per epoch.
 
@@ -137,7 +79,7 @@ class Feed:
         self._turns = Turns()
         self._pending: deque[Slot] = deque()
         self._delivered = 0
-        self._clock = _Clock()
+        self._clock = Clock()
         self._brisk = False  # the last unit took next to no time
         self._totals: Totals = lambda: (0, 0, 0, 0, 0)
         tell(self)
@@ -182,7 +124,7 @@ class Feed:
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         turn = self._turns.begin()
-        units = _Units(self._job.units(epochs, self._workers), self._clock, self._turns, turn)
+        units = Units(self._job.units(epochs, self._workers), self._clock, self._turns, turn)
         iterator = self._timed(turn, self._run(turn, units) if self._workers else self._run_here(turn, units))
         turn.belongs_to(cast("GeneratorType[Any, None, None]", iterator))
         return iterator
@@ -232,7 +174,7 @@ class Feed:
 
     # ---- without workers ----
 
-    def _run_here(self, turn: Turn, units: _Units) -> Iterator[None]:
+    def _run_here(self, turn: Turn, units: Units) -> Iterator[None]:
         self._abandon()
         for batches, failure in self._job.run_here(iter(units)):
             turn.batches.extend(batches)
@@ -245,7 +187,7 @@ class Feed:
 
     # ---- with workers ----
 
-    def _run(self, turn: Turn, units: _Units) -> Iterator[None]:
+    def _run(self, turn: Turn, units: Units) -> Iterator[None]:
         """Whenever something is in the turn's batches, yield."""
         self._abandon()
         if not units.any():
@@ -298,7 +240,7 @@ class Feed:
         self._totals = ring.totals
         return _Running(ring, crew, recovery)
 
-    def _open(self, running: _Running, units: _Units) -> None:
+    def _open(self, running: _Running, units: Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
         ring, crew, job = running.ring, running.crew, self._job
         while not units.over and (slot := ring.next_free()) is not None:

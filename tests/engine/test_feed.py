@@ -738,7 +738,7 @@ def test_a_start_without_descriptors_or_processes_leaves_nothing(
 
     home = fcntl if name == "fcntl" else os
     call = getattr(home, name)
-    for refused in range(1, 12):
+    for refused in range(1, 20):
         calls = []
 
         def fails(*args: object, calls: list[object] = calls, refused: int = refused, **options: object) -> object:
