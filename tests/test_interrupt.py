@@ -11,6 +11,7 @@ import pytest
 
 import fastfeed as ff
 from fastfeed.interrupt import interrupts
+from fastfeed.wire import frame
 
 
 class LateError(Exception):
@@ -77,6 +78,34 @@ def test_a_handlers_exception_in_a_generator_or_an_iterable_comes_out_as_it_is(w
         list(feed)
     with ff.map(abs, walk(range(4)), chunk_size=1, num_workers=workers) as feed, pytest.raises(LateError):
         list(feed)
+
+
+class Interrupted:
+    """Is interrupted while it is pickled, or while it is made from what was pickled."""
+
+    def __init__(self, when: str) -> None:
+        self.when = when
+
+    def __getstate__(self) -> str:
+        if self.when == "pickled":
+            signal.raise_signal(signal.SIGUSR1)
+        return self.when
+
+    def __setstate__(self, when: str) -> None:
+        if when == "made":
+            signal.raise_signal(signal.SIGUSR1)
+        self.when = when
+
+
+@pytest.mark.usefixtures("handled")
+def test_a_handlers_exception_while_a_value_travels_comes_out_as_it_is() -> None:
+    for call in (
+        lambda: frame.frame(Interrupted("pickled")),
+        lambda: frame.frame(Interrupted("pickled"), by_value=True),
+        lambda: frame.small(Interrupted("pickled")),
+        lambda: frame.copied(Interrupted("made")),
+    ):
+        assert isinstance(caught(call), LateError)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -49,6 +49,9 @@ static void raise_oom_score(void)
 
 int ff_process_settle(int consumer_pidfd, unsigned number, int last_fd)
 {
+    /* A terminal stops background groups that print, under `stty tostop`, or that read; it cannot stop a session that it
+       does not control. */
+    setsid();
     /* Started with SIGINT blocked: from here on it may come, and does nothing.  By a handler, which what the user's code
        starts does not inherit, as it would SIG_IGN. */
     sigset_t nothing;

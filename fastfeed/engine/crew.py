@@ -186,7 +186,6 @@ class Crew:
             sys.executable,
             [*self._command, str(worker)],
             file_actions=actions,
-            setsid=True,
             setsigmask=[signal.SIGINT],
         )
         spawned: list[int] = []

@@ -35,7 +35,7 @@ from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
-from fastfeed.engine.units import Clock, Units
+from fastfeed.engine.unit import Clock, Units
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
 from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole

@@ -15,6 +15,7 @@ from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import Caller, GivenBack
 from fastfeed.functions.spec import packed_spec, spec_digest
+from fastfeed.interrupt import interrupts
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
 from fastfeed.wire.callables import initialize, warn_outdated
@@ -182,6 +183,8 @@ class FunctionJob:
             else:
                 reply = frame.read(memory)
         except Exception as error:  # the user's classes, being made from what was pickled
+            if interrupts(error):
+                raise
             return [], self._unloadable(unit, error)
         if rows:
             return [], self._error(unit, reply)

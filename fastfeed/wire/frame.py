@@ -95,7 +95,8 @@ def _pickled(value: Any, by_value: bool, to_consumer: bool) -> tuple[bytes, list
     if not by_value:
         try:
             pickled = _by_name(value, buffers)
-        except Exception:  # whatever a reducer raises; cloudpickle may know better, and its error is the one to show
+        except Exception as error:  # whatever a reducer raises; cloudpickle may know better, and show its own
+            _pass_on(error)
             by_value = True
     if by_value or _MAIN in pickled:
         buffers.clear()
@@ -154,7 +155,16 @@ def _by_value(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool,
     try:
         return byvalue.dumps(value, buffers, to_consumer, to_keep)
     except Exception as error:
+        _pass_on(error)
         raise UnpicklableError(f"{type(value).__name__} cannot be sent between processes: {error}") from error
+
+
+def _pass_on(error: Exception) -> None:
+    """Raise what a signal's handler raised."""
+    from fastfeed.interrupt import interrupts
+
+    if interrupts(error):
+        raise error
 
 
 def copied(value: Any) -> Any:
@@ -167,7 +177,8 @@ def small(value: Any) -> bytes | None:
     buffers: list[pickle.PickleBuffer] = []
     try:
         pickled = pickle.dumps(value, 5, buffer_callback=buffers.append)
-    except Exception:  # as in frame
+    except Exception as error:  # as in frame
+        _pass_on(error)
         return None
     return None if buffers or _MAIN in pickled else PLAIN + pickled
 

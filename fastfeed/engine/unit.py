@@ -1,4 +1,4 @@
-"""The units of one iteration, pulled from the job one by one, and where the consumer's time goes."""
+"""The units of one iteration, and what the time went on meanwhile."""
 
 from __future__ import annotations
 
