@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
     from typing import Any
 
 
@@ -15,14 +15,14 @@ def is_number(kind: type) -> bool:
     return issubclass(kind, bool | int | float | complex | np.number | np.bool_)
 
 
-def as_array(numbers: Sequence[Any]) -> Any:
-    """Return numbers as an array; as a list where an array would lose digits or be no numbers.
+def as_array(numbers: Sequence[Any], kinds: Set[type] | None = None) -> Any:
+    """Return numbers, or lists of them with the types in `kinds`, as an array; as a list where it would lose digits.
 
-    Whole numbers that no integer dtype holds together would become floats, and dates, which NumPy counts among the
-    integers, an array of dates.
+    Whole numbers that no integer dtype holds together would become floats.  Dates, which NumPy counts among the
+    integers, stay in a list too.
     """
     import numpy as np
 
     column = np.array(numbers)
-    whole = all(issubclass(kind, int | np.integer | np.bool_) for kind in set(map(type, numbers)))
+    whole = all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds or set(map(type, numbers)))
     return column if column.dtype.kind in ("biu" if whole else "biufc") else list(numbers)

@@ -12,23 +12,22 @@ if TYPE_CHECKING:
 # Rank, and how many there are, the innermost launcher first: torchrun is started by Slurm, and not the other way round.
 # SLURM_NTASKS is not asked: it is set in a batch script too, which is a single process.
 _VARIABLES = (
-    ("RANK", "WORLD_SIZE"),  # torchrun, accelerate, DeepSpeed, Lightning
+    ("RANK", "WORLD_SIZE"),  # torchrun, accelerate, DeepSpeed
     ("HOROVOD_RANK", "HOROVOD_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
     ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH2
     ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("LOCAL_RANK", "WORLD_SIZE"),  # Lightning, which numbers within a node
 )
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str] | None:
-    """Return the rank and the variable that says so; None where no launcher is seen, or it has started one process."""
+    """Return the rank and the variable that says so; None where no launcher of several processes is seen."""
     for variable, count in _VARIABLES:
-        rank = environment.get(variable, "")
-        if rank.isdecimal():
-            world = environment.get(count, "")
-            several = int(rank) > 0 or (world.isdecimal() and int(world) > 1)
-            return (int(rank), variable) if several else None
+        rank, world = environment.get(variable, ""), environment.get(count, "")
+        if rank.isdecimal() and (int(rank) > 0 or (world.isdecimal() and int(world) > 1)):
+            return int(rank), variable
     return None
 
 

@@ -43,6 +43,8 @@ WRONG: dict[str, dict[str, Any]] = {
         "size": 0,
         "transforms": 1,
         "labels": "no",
+        "exclude": 1,
+        "classes": {"cat"},
         "batch_size": 0,
         "shuffle": 1,
         "seed": -1,

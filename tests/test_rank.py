@@ -33,7 +33,9 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"RANK": "1", "WORLD_SIZE": "2", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, (1, "RANK")),
         ({"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "SLURM_PROCID": "0"}, (2, "OMPI_COMM_WORLD_RANK")),
         ({"SLURM_PROCID": "5"}, (5, "SLURM_PROCID")),
+        ({"LOCAL_RANK": "1", "WORLD_SIZE": "2"}, (1, "LOCAL_RANK")),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, None),  # of a batch script
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "LOCAL_RANK": "1"}, (1, "LOCAL_RANK")),
     ],
 )
 def test_the_rank_is_that_of_the_innermost_launcher(environment: dict[str, str], found: tuple[int, str] | None) -> None:

@@ -142,6 +142,13 @@ def streams_from_torch(generator: object = None) -> Iterator[tuple[float, float]
         yield torch.rand(), torch.rand(generator)
 
 
+def runs_from_torch(items: list[int]) -> Iterator[float]:
+    import torch
+
+    for _ in items:
+        yield torch.rand()
+
+
 def noise(image: np.ndarray) -> np.ndarray:
     import numpy as np
 

@@ -47,7 +47,7 @@ class Caller:
         self._bases: dict[str, bytes] = {}  # in a worker: of the generators that the consumer has found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None, "_bases": {held.path: held.base for held in self.held()}}
+        return {**self.__dict__, "_held": None, "_bases": {held.path: held.base for held in self.look_again()}}
 
     def __call__(self, unit: Any, note: Note | None) -> Any:
         """Do a unit; call `note`, where given, with the number of each item that is begun."""
@@ -73,6 +73,19 @@ class Caller:
         if self._held is None:
             self._held = held_by(self.callables(), self._bases)
         return self._held
+
+    def look_again(self) -> list[Held]:
+        """Look for them again, in the consumer, where callables may change; those that are known keep their bases."""
+        before = {} if self._held is None else {id(held.generator): held for held in self.held()}
+        self.forget_held()
+        for held in self.held():
+            if id(held.generator) in before:
+                held.base = before[id(held.generator)].base
+        return self.held()
+
+    def forget_held(self) -> None:
+        """Let the next `held` look for them."""
+        self._held = None
 
     def replies(self, unit: Any) -> Iterator[Any]:
         """Do a unit in the consumer: one or more replies, in which nothing is sealed."""

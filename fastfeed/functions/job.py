@@ -207,7 +207,7 @@ class FunctionJob:
 
     def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same in this process, with random numbers apart from those of the rest of it."""
-        aside = RandomAside(self._caller.held())
+        aside = RandomAside(self._caller.look_again())
         try:
             for unit in units:
                 if not self._initialized:

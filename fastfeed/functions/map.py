@@ -50,7 +50,8 @@ def map(
         out.
     seed : int, "rank" or None
         Random numbers depend on (seed, epoch, index) alone: the global generators of `random`, NumPy and torch begin
-        there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`).
+        there for each item, if the function uses them, and so do generator objects that it holds (see `parallel`),
+        but not those that are items.
         "rank" is 0, or the rank that a launcher (torchrun, Slurm, MPI) has given this process; None draws a seed.
     initializer : callable, optional
         Called once in each worker before anything else, or once in this process with ``num_workers=0``: for what a
@@ -84,6 +85,10 @@ def map(
         raise options.wrong("fn", fn, "pass a function, which is called with each item")
     if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
         raise options.wrong("iterable", iterable, "pass a list, a generator or another iterable")
+    if hasattr(iterable, "columns") and (hasattr(iterable, "iterrows") or hasattr(iterable, "iter_rows")):
+        kind = type(iterable).__name__
+        remedy = f"pass its rows, or list(iterable) for what a {kind} iterates over, which is its columns"
+        raise options.wrong("iterable", iterable, remedy)
     options.on_error(on_error)
     for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
         if value is not None:

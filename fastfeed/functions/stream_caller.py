@@ -68,6 +68,11 @@ class GeneratorCaller(Caller):
         """Random generators that the function and its arguments hold."""
         return [*super().held(), *self._held_by(self._arguments())]
 
+    def forget_held(self) -> None:
+        """Let the next `held` look for them."""
+        super().forget_held()
+        self._of_arguments = None
+
     def _held_by(self, arguments: Arguments) -> list[Held]:
         if self._of_arguments is None or self._of_arguments[0] is not arguments:
             known = {id(held.generator) for held in super().held()}
@@ -79,7 +84,9 @@ class GeneratorCaller(Caller):
         self, arguments: Arguments, split: Sequence[ArgumentPath], parts: Sequence[Any], *key: int
     ) -> Iterator[Any]:
         """Call the function, with parts in place of the split arguments and seeds from (seed, *key)."""
-        import numpy.random  # noqa: F401  loaded late, inside the generator, it would not be seeded
+        import random  # noqa: F401  loaded late, inside the generator, they would not be seeded
+
+        import numpy.random  # noqa: F401
 
         args, kwargs = list(arguments[0]), dict(arguments[1])
         for (kind, where), part in zip(split, parts, strict=True):

@@ -47,6 +47,8 @@ def images(
     *,
     transforms: Iterable[object] | None = None,
     labels: Mapping[str, Any] | Sequence[Any] | Callable[[str], Any] | str | None = "auto",
+    exclude: str | Iterable[str] | None = None,
+    classes: Iterable[str] | None = None,
     batch_size: int = 32,
     shuffle: bool = False,
     seed: int | None = 0,
@@ -80,6 +82,9 @@ def images(
         same out; the slow road), then perhaps `Normalize`.  With `size` as well, `Resize(size)` comes first.
     labels : "auto", None, mapping, sequence, callable or dict of sequences
         "auto" takes those of the source.  A mapping goes by file name or path.
+    exclude, classes : str or sequence of str, optional
+        Of a folder: names or globs that are left out; the class folders to take, in the order of their numbers.  See
+        `fastfeed.files`.
     batch_size : int
         Samples in a batch; the last batch of an epoch is shorter unless `drop_last`.
     shuffle : bool
@@ -145,7 +150,7 @@ def images(
     options.initializer(initializer)
     limits = Limits(max_pixels=max_pixels, max_scans=max_scans, max_bytes=max_bytes)
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
-    found = as_source(source, labels)
+    found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, initializer), engine)
@@ -193,8 +198,7 @@ class _ImageJob(ScheduledJob):
         self._initialized = False  # this process, where it does the work itself
         self._digest = b""  # of the callables in the last spec
         self._held = held_by_callables(compiled.callables, {})
-        if compiled.callables:
-            self._spec["bases"] = {held.path: held.base for held in self._held}
+        self._spec["bases"] = {held.path: held.base for held in self._held}
 
     def spec(self) -> bytes:
         if not self._runs_users_code:
@@ -243,6 +247,7 @@ class _ImageJob(ScheduledJob):
         if not self._initialized:
             callables.initialize(self._initializer)
             self._initialized = True
+        self._held = held_by_callables(functions, self._spec["bases"])  # again: they are the user's, and may change
         call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
         finish = finisher(self._spec, call)
 

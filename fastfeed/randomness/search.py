@@ -148,7 +148,7 @@ class _Search:
     def _of_object(self, path: str, value: Any) -> Iterator[Step]:
         try:
             attributes = object.__getattribute__(value, "__dict__")
-        except AttributeError:
+        except Exception:  # there is none, or a property of the user's
             attributes = None
         if isinstance(attributes, dict):
             for name, member in list(islice(attributes.items(), _MOST_MEMBERS)):

@@ -19,22 +19,22 @@ _TORCH_BEGINS = 67_280_421_310_721  # the seed of torch's generators in a fresh 
 
 
 def seed_everything(*numbers: int) -> None:
-    """Seed `random`, and `numpy.random` and `torch` where they are loaded, from a tuple of whole numbers."""
-    import random
-
+    """Seed `random`, `numpy.random` and `torch`, as far as they are loaded, from a tuple of whole numbers."""
+    random, numpy_random, torch = sys.modules.get("random"), sys.modules.get("numpy.random"), torch_global()
+    if random is numpy_random is torch:  # there is none
+        return
     seed = int.from_bytes(hashlib.blake2b(_packed(numbers), digest_size=8).digest(), "little")
-    random.seed(seed)
-    numpy_random = sys.modules.get("numpy.random")
-    if hasattr(numpy_random, "seed"):  # it may be just being loaded
+    if hasattr(random, "seed"):  # each may be just being loaded
+        random.seed(seed)  # type: ignore[union-attr]
+    if hasattr(numpy_random, "seed"):
         numpy_random.seed(seed % 2**32)  # type: ignore[union-attr]
-    torch = torch_global()
     if torch is not None:
         torch.manual_seed(seed)
 
 
-def seedable() -> tuple[bool, bool]:
+def seedable() -> tuple[bool, bool, bool]:
     """Say which modules of random numbers are loaded; one that is loaded later was not seeded."""
-    return "numpy.random" in sys.modules, torch_global() is not None
+    return "random" in sys.modules, "numpy.random" in sys.modules, torch_global() is not None
 
 
 def torch_global() -> Any:
@@ -51,7 +51,7 @@ def random_state() -> tuple[Any, ...]:
     return (
         None if python is None else python.getstate(),
         None if state is None else (state[1].tobytes(), *state[2:]),
-        None if torch is None or torch_global() is None else _plain(torch_global().get_state()),
+        None if torch is None else _torch_state(),
     )
 
 
@@ -59,6 +59,17 @@ def _numpy_state() -> Any:
     # By getattr, because a module that is still being loaded may lack its functions.
     get_state = getattr(sys.modules.get("numpy.random"), "get_state", None)
     return None if get_state is None else get_state()
+
+
+def _torch_state() -> Any:
+    torch = torch_global()
+    if torch is None:
+        return None
+    state = torch.get_state()
+    try:
+        return state.numpy().tobytes()
+    except Exception:  # a torch that was built without NumPy, or for another one; the list takes ten times as long
+        return state.tolist()
 
 
 def _packed(numbers: Sequence[int]) -> bytes:
@@ -186,7 +197,7 @@ def global_generators() -> dict[int, tuple[str, str]]:
 
 def seed_held(held: Sequence[Held], *numbers: int) -> None:
     """Let generators begin afresh, each from its base and a tuple of whole numbers."""
-    key = _packed(numbers)
+    key = _packed(numbers) if held else b""
     for each in held:
         each.begin(key)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fastfeed.errors import ConfigError
+from fastfeed.options import several, wrong
 from fastfeed.sources.labels import Labels, class_labels, make_labels
-from fastfeed.sources.listing import exists, has_wildcards, is_folder, list_folder, list_glob
+from fastfeed.sources.listing import excluder, exists, has_wildcards, is_folder, list_folder, list_glob
 from fastfeed.sources.source import WHAT_WORKS, Source
 
 if TYPE_CHECKING:
@@ -93,18 +95,38 @@ def files_listed(items: Sequence[str | os.PathLike[str]], labels: object) -> Fil
     return Files(paths, None).with_labels(labels)
 
 
-def files_of(text: str, labels: object) -> Files:
+def _names(option: str, value: object, remedy: str) -> list[str]:
+    """Return an option that is several names, each once, in their order; a string is one."""
+    names: list[Any] = [value]
+    if not isinstance(value, str):
+        names = list(value) if several(value) and not isinstance(value, Set) else []  # type: ignore[call-overload]
+    valid = all(isinstance(name, str) and name.strip("/") for name in names)
+    if not names or not valid or len(set(names)) < len(names):
+        raise wrong(option, value, remedy)
+    return names
+
+
+def files_of(text: str, labels: object, exclude: object = None, classes: object = None) -> Files:
     """Return the files of a folder or a glob."""
     auto = isinstance(labels, str)
+    excludes = chosen = None
+    if exclude is not None:
+        excludes = excluder(_names("exclude", exclude, "pass names or globs of files and folders, each once"))
+    if classes is not None:
+        chosen = _names("classes", classes, "pass a list of names of class folders, each once")
+    if chosen is not None and not auto:
+        raise wrong("classes", classes, "pass labels='auto' with it: it numbers the class folders")
     if text and is_folder(text):
-        found = list_folder(text, classes=auto)
+        found = list_folder(text, classes=auto, chosen=chosen, excludes=excludes)
     elif text and exists(text):
         raise ConfigError(
             f"{text!r} is a file, not a folder: "
             f"pass [{text!r}] for this one file, or {str(Path(text).parent)!r} for the folder that it is in"
         )
     elif has_wildcards(text):
-        found = list_glob(text)
+        if chosen is not None:
+            raise wrong("classes", classes, "pass a folder as the source: a glob has no class folders")
+        found = list_glob(text, excludes)
     else:
         home = " (~ is not expanded: use os.path.expanduser)" if text.startswith("~") else ""
         where = "" if text.startswith("/") else f" in {str(Path.cwd())!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import options, tree
@@ -25,8 +26,9 @@ WHAT_LABELS = (
 class Labels:
     """One label for each sample of a source.
 
-    Made by ``ff.files`` and the front doors from their ``labels`` option.  Numbers, and NumPy arrays of one shape, are
-    kept as an array, other objects as a list; a dict of aligned sequences gives a dict of such columns.
+    Made by ``ff.files`` and the front doors from their ``labels`` option.  Numbers, lists of numbers of one length (one
+    number a class, say), and NumPy arrays of one shape are kept as an array, other objects as a list; a dict of aligned
+    sequences gives a dict of such columns.
 
     Attributes
     ----------
@@ -133,7 +135,8 @@ def make_labels(labels: object, length: int, paths: Sequence[str] | None, root: 
     labels : mapping, sequence, array, callable, or dict of sequences
         A mapping is looked up by the path as given, then the path below ``root``, then the file name, then the file
         name without its suffix.  A dict none of whose keys fits a file and whose values are sequences is one column
-        per key.  A pandas Series whose index is strings is a mapping.  A callable is called with each path.
+        per key.  A pandas Series or DataFrame whose index is strings is a mapping to its rows; one with another index
+        goes by position.  A callable is called with each path.
     length : int
         Samples of the source.
     paths : sequence of str or None
@@ -147,8 +150,8 @@ def make_labels(labels: object, length: int, paths: Sequence[str] | None, root: 
         Labels of another length, of another kind, or without a single fitting key.
     """
     what = "samples" if paths is None else "files"
-    if paths is not None and _is_named_series(labels):
-        labels = labels.to_dict()  # type: ignore[attr-defined]
+    if paths is not None and _goes_by_name(labels):
+        labels = _named_rows(labels)
     if isinstance(labels, Mapping):
         return _from_mapping(labels, length, paths, root)
     if can_be_indexed(labels):
@@ -174,12 +177,33 @@ def can_be_indexed(value: object) -> bool:
     return hasattr(value, "__len__") and hasattr(value, "__getitem__")
 
 
-def _is_named_series(labels: object) -> bool:
-    """Whether this is a pandas Series by name: a mapping, though it has a length and an order like a sequence."""
+def _goes_by_name(labels: object) -> bool:
+    """Whether this is a pandas Series or DataFrame with names for its rows: a mapping, though it has an order too."""
     names = getattr(labels, "index", None)
-    if not hasattr(labels, "to_dict") or getattr(labels, "ndim", 0) != 1 or names is None or callable(names):
+    if not hasattr(labels, "to_dict") or getattr(labels, "ndim", 0) not in (1, 2) or names is None or callable(names):
         return False
-    return all(isinstance(name, str) for name in names)
+    return any(isinstance(name, str | os.PathLike | tuple) for name in names)
+
+
+def _named_rows(labels: Any) -> dict[Any, Any]:
+    """Return the rows of a Series or DataFrame by their names, each what it would be by position."""
+    import numpy as np
+
+    names = list(labels.index)
+    if labels.ndim == 2:
+        table = np.asarray(labels)
+        values = table.tolist() if table.dtype.kind in "OSU" else table
+        rows = dict(zip(names, values, strict=True))
+    else:
+        rows = labels.to_dict()
+    if len(rows) < len(names):
+        seen: set[Any] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ConfigError(
+            f"the index of labels has {twice!r} more than once, and a file has one label: group the rows by it first, "
+            f"or pass a list of labels, one for each file"
+        )
+    return rows
 
 
 def _length(value: Any) -> int | None:
@@ -299,15 +323,18 @@ def _column(name: str, values: Any, length: int, what: str) -> Any:
         if column.dtype.kind in "biufc":
             return column.astype(column.dtype.newbyteorder("="), copy=False)
         # tolist() turns NumPy's strings into Python's, and would turn its dates into bare numbers.
-        return column.tolist() if column.dtype.kind in "OSU" else list(column)
+        return _pack(column.tolist() if column.dtype.kind in "OSU" else list(column))
     return _pack(list(values))
 
 
 def _pack(values: list[Any]) -> Any:
-    """Numbers to an array, arrays of one shape to a stack, the rest as it is."""
+    """Numbers and lists of them to an array, arrays of one shape to a stack, the rest as it is."""
     import numpy as np
 
     kinds = set(map(type, values))
+    if kinds == {list} and len(set(map(len, values))) == 1:
+        kinds = set(chain.from_iterable(map(type, value) for value in values))
+        return as_array(values, kinds) if kinds and all(map(is_number, kinds)) else values
     if all(map(is_number, kinds)):
         return as_array(values)
     if all(issubclass(kind, np.ndarray) for kind in kinds):

@@ -967,6 +967,16 @@ def test_an_option_that_cannot_work_is_named(args: tuple, options: dict[str, obj
         ff.map(*args, **options)
 
 
+def test_a_data_frame_is_not_mapped_column_by_column() -> None:
+    class Frame(list[str]):
+        columns = ("path", "label")
+
+        def iterrows(self) -> None: ...
+
+    with pytest.raises(ff.ConfigError, match=r"iterable=.*: pass its rows, or list\(iterable\) for what a Frame"):
+        ff.map(len, Frame(["path", "label"]))
+
+
 def test_states_are_for_feeds_with_a_schedule() -> None:
     with ff.map(len, [], num_workers=0) as feed:
         with pytest.raises(ff.ConfigError, match=r"images.*arrays"):

@@ -20,6 +20,7 @@ from user_functions import (
     drawn_from_torch,
     noise,
     runs_from,
+    runs_from_torch,
     streams_from,
     streams_from_torch,
 )
@@ -104,6 +105,24 @@ def test_generators_differ_as_their_own_seeds_do() -> None:
         return epochs(functools.partial(drawn_from, np.random.default_rng(seed)), 1, 1, num_workers=0)[0][0]
 
     assert first(1) == first(1) != first(2)
+
+
+def test_a_generator_that_is_put_in_another_s_place_is_seeded_too() -> None:
+    holder = Holder()
+
+    def drawn() -> list[float]:
+        feed.set_epoch(0)
+        return [numbers[2] for numbers in feed]
+
+    with ff.map(holder, range(4), num_workers=0) as feed:
+        first = drawn()
+        holder.rng.random()
+        assert drawn() == first  # its base is its state when it was first seen
+        holder.rng = np.random.default_rng(9)
+        other = drawn()
+    assert not set(other) & set(first)
+    with ff.map(functools.partial(drawn_from, np.random.default_rng(9)), range(4), num_workers=1) as feed:
+        assert list(feed) == other
 
 
 def test_a_module_s_generator_begins_in_each_worker_where_it_stands_in_the_consumer() -> None:
@@ -211,18 +230,24 @@ def test_torch_s_global_generator_is_seeded_wherever_it_is_loaded(torch: Path, c
     assert sys.modules["torch"].rand() == random.Random(67280421310721).random()  # the consumer's is as it was
 
 
-def test_a_stream_that_loads_torch_begins_again_with_it_seeded(torch: Path) -> None:
+def test_a_stream_or_run_that_loads_torch_begins_again_with_it_seeded(torch: Path) -> None:
     def drawn(workers: int) -> list[Any]:
         with ff.parallel(streams_from_torch, copies=workers > 1, num_workers=workers)() as feed:
             return [list(itertools.islice(feed, 4)) for _ in range(2)]
 
-    late = drawn(2)
+    def of_runs(workers: int) -> list[float]:
+        with ff.parallel(runs_from_torch, split="items", split_size=2, num_workers=workers)(range(4)) as feed:
+            return list(feed)
+
+    late, late_runs = drawn(2), of_runs(1)
     assert "torch" not in sys.modules
     assert len({number for epoch in late for item in epoch for number in item}) == 2 * 4 * 2
     import torch as loaded
 
     one = drawn(0)
     assert [item for epoch in one for item in epoch[:2]] == [item for epoch in late for item in epoch[::2]]
+    assert of_runs(0) == late_runs
+    assert len(set(late_runs)) == 4
     generator = loaded.Generator(7)
     with ff.parallel(streams_from_torch, copies=True, num_workers=2)(generator) as feed:
         own = [list(itertools.islice(feed, 4)) for _ in range(2)]

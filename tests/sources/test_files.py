@@ -51,6 +51,14 @@ def test_a_source_is_taken_as_it_is_or_with_other_labels(here: Path) -> None:
     assert found.classes == ["cat", "dog"]
 
 
+class Table(list[str]):
+    """As a data frame: a list of it would be that of its columns' names."""
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self)
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
@@ -61,6 +69,7 @@ def test_a_source_is_taken_as_it_is_or_with_other_labels(here: Path) -> None:
         (map(str, [1]), "a map, which can be walked once"),
         ({"a.jpg", "b.jpg"}, "a set, which has no order: pass sorted(...) of it"),
         ({"a.jpg": 1}, "a mapping: pass its keys as the source and itself as labels"),
+        (Table(["path", "label"]), "a Table, a table: pass its column of paths as the source, and that of labels"),
         ([], "the source is an empty list; pass a folder, a glob"),
         (np.zeros((0,), "U1"), "the source is an empty ndarray"),
         (None, "the source is a NoneType: pass a folder, a glob, a sequence of paths"),

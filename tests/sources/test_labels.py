@@ -186,27 +186,64 @@ def test_a_callable_is_called_with_each_path_as_given() -> None:
     assert labelled(lambda path: Path(path).parent.name).gather([0, 1, 2]) == ["b", "a", "a"]
 
 
-def test_a_series_that_is_indexed_by_names_is_a_mapping() -> None:
-    class Series:
-        ndim = 1
+class Frame:
+    """As much of a pandas Series, or of a DataFrame where rows are lists, as labels are asked for."""
 
-        def __init__(self, values: dict[Any, Any]) -> None:
-            self.values, self.index = values, list(values)
+    def __init__(self, index: list[Any], rows: list[Any]) -> None:
+        self.index, self.rows = index, rows
+        self.ndim = 2 if isinstance(rows[0], list) else 1
 
-        def to_dict(self) -> dict[Any, Any]:
-            return self.values
+    def to_dict(self) -> dict[Any, Any]:
+        return dict(zip(self.index, self.rows, strict=True))
 
-        def __len__(self) -> int:
-            return len(self.values)
+    def __len__(self) -> int:
+        return len(self.index)
 
-        def __getitem__(self, key: Any) -> Any:
-            return self.values[key]
+    def __getitem__(self, key: Any) -> Any:
+        return self.to_dict()[key]
 
-        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-            return np.array(list(self.values.values()))
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        mixed = any(isinstance(cell, str) for row in self.rows if self.ndim == 2 for cell in row)
+        return np.array(self.rows, object if mixed else None)
 
-    assert labelled(Series({"3": 30, "1": 10, "2": 20})).gather([0, 1, 2]).tolist() == [10, 20, 30]
-    assert labelled(Series({0: 30, 1: 10, 2: 20})).gather([0, 1, 2]).tolist() == [30, 10, 20]
+
+@pytest.mark.parametrize("rows", [[30, 10, 20], [[3, 0], [1, 0], [2, 1]], [[3, "c"], [1, "a"], [2, "b"]]])
+def test_a_series_or_data_frame_goes_by_name_where_it_has_names_and_by_position_otherwise(rows: list[Any]) -> None:
+    def gathered(index: list[Any]) -> list[Any]:
+        labels = labelled(Frame(index, rows)).gather([0, 1, 2])
+        return labels if isinstance(labels, list) else labels.tolist()
+
+    by_name = [rows[1], rows[2], rows[0]]
+    assert gathered(["3", "1", "2"]) == gathered([Path("3"), Path("1"), "2"]) == by_name
+    assert gathered([0, 1, 2]) == gathered([9, 4, 2]) == rows
+
+
+def test_a_name_that_an_index_has_twice_or_that_is_a_tuple_is_refused() -> None:
+    for rows in ([30, 10, 20], [[3], [1], [2]]):
+        with pytest.raises(ConfigError, match=r"the index of labels has '1' more than once.*group the rows"):
+            labelled(Frame(["3", "1", "1"], rows))
+        with pytest.raises(ConfigError, match=r"labels has the key \('b', '1'\), which is no file name"):
+            labelled(Frame([("b", "1"), ("a", "2"), ("a", "3")], rows))
+
+
+def test_lists_of_numbers_of_one_length_are_rows_of_an_array() -> None:
+    rows = [[1, 0, 1], [0, 1, 0], [1, 1, 0]]
+    objects = np.empty(3, object)
+    objects[:] = rows
+    for labels in (rows, dict(zip("123", rows, strict=True)), objects, lambda path: rows[int(Path(path).stem) - 1]):
+        gathered = labelled(labels).gather([2, 0])
+        assert gathered.dtype == np.int64
+        assert gathered.tolist() == [rows[2], rows[0]]
+    columns = labelled({"hot": rows, "weights": [[0.5, 1], [1, 2], [2, 3]]}).gather([1])
+    assert {name: column.tolist() for name, column in columns.items()} == {"hot": [rows[1]], "weights": [[1, 2]]}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[[1], [1, 2], [3]], [[], [], []], [["a"], ["b"], ["c"]], [[2**70, 1]] * 3, [(1, 0)] * 3, [[[1]], [[2]], [[3]]]],
+)
+def test_other_lists_are_kept_as_they_are(rows: list[Any]) -> None:
+    assert labelled(rows).gather([0, 2]) == [rows[0], rows[2]]
 
 
 @pytest.mark.parametrize(

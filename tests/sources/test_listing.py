@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from given import refusal, table, touch
 
+import fastfeed as ff
 from fastfeed.sources.choose import files
 from fastfeed.sources.listing import IMAGE_SUFFIXES
 
@@ -221,3 +223,87 @@ def test_a_glob_without_a_match_is_refused(here: Path) -> None:
     )
     assert "matches folders only; for the files in them pass 'p/*/*'" in refusal("p/*")
     assert "the glob 'q/*.jpg' matches nothing: there is no folder 'q/'; check the path" in refusal("q/*.jpg")
+
+
+# ---- what is left out, and what is chosen ----
+
+JUNK = ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "$Recycle.Bin", "__pycache__", "lost+found", ".Trash-0", "#recycle"]
+
+
+def test_folders_that_systems_leave_behind_are_no_classes_and_hold_no_images(here: Path) -> None:
+    touch(
+        "p/dog/1.jpg", "p/cat/2.jpg", *(f"p/{name}/3.jpg" for name in JUNK), *(f"p/cat/{name}/4.jpg" for name in JUNK)
+    )
+    found = files("p")
+    assert (found.classes, found.paths) == (["cat", "dog"], ["p/cat/2.jpg", "p/dog/1.jpg"])
+    assert files("p", labels=None).paths == files("p/**/*.jpg").paths == files("p/*/*.jpg").paths == found.paths
+    assert files("p/@eaDir/*.jpg").paths == ["p/@eaDir/3.jpg"]
+    assert files("p/__MACOSX").paths == ["p/__MACOSX/3.jpg"]
+
+
+def test_one_of_them_beside_flat_images_makes_no_classes(here: Path) -> None:
+    touch("p/1.jpg", "p/@eaDir/1.jpg/thumb.jpg")
+    found = files("p")
+    assert (found.paths, found.labels) == (["p/1.jpg"], None)
+
+
+@pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        ("old", ["p/cat/1.jpg", "p/cat/2.png", "p/dog/3.jpg", "p/dog/thumb_4.jpg"]),
+        ("dog", ["p/cat/1.jpg", "p/cat/2.png", "p/cat/old/5.jpg"]),
+        (["*.png", "thumb_*"], ["p/cat/1.jpg", "p/cat/old/5.jpg", "p/dog/3.jpg", "p/dog/old/6.jpg"]),
+        (("dog/old", "cat/?.jpg"), ["p/cat/2.png", "p/cat/old/5.jpg", "p/dog/3.jpg", "p/dog/thumb_4.jpg"]),
+        ("cat/old/", ["p/cat/1.jpg", "p/cat/2.png", "p/dog/3.jpg", "p/dog/old/6.jpg", "p/dog/thumb_4.jpg"]),
+    ],
+)
+def test_what_is_excluded_is_left_out_of_folders_and_globs(here: Path, exclude: object, left: list[str]) -> None:
+    touch("p/cat/1.jpg", "p/cat/2.png", "p/dog/3.jpg", "p/dog/thumb_4.jpg", "p/cat/old/5.jpg", "p/dog/old/6.jpg")
+    found = files("p", exclude=exclude)
+    assert sorted(found.paths) == left
+    assert found.classes == (["cat"] if exclude == "dog" else ["cat", "dog"])
+    assert sorted(files("p/**", exclude=exclude).paths) == left
+
+
+def test_classes_are_numbered_in_the_order_in_which_they_are_given_and_no_others_are_taken(here: Path) -> None:
+    touch("p/ant/1.jpg", "p/bee/2.jpg", "p/cat/3.jpg", "p/4.jpg")
+    Path("p/empty").mkdir()
+    found = files("p", classes=["cat", "empty", "ant"])
+    assert found.paths == ["p/ant/1.jpg", "p/cat/3.jpg"]
+    assert found.labels is not None
+    assert list(found.labels) == [2, 0]
+    assert found.classes == ["cat", "empty", "ant"]
+    with ff.images("p", 8, classes=("cat", "bee"), exclude="2.*", on_error="skip", num_workers=0) as feed:
+        assert (len(feed), feed.classes) == (1, ["cat", "bee"])
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "text"),
+    [
+        (
+            "p",
+            {"classes": ["cat", "dgo"]},
+            "classes=['cat', 'dgo']: pass names of sub-folders of 'p', which has cat, dog, ",
+        ),
+        ("p", {"classes": ["cat", "cat"]}, "classes=['cat', 'cat']: pass a list of names of class folders, each once"),
+        ("p", {"classes": {"cat"}}, "classes={'cat'}: pass a list"),
+        ("p", {"classes": []}, "classes=[]: pass a list"),
+        ("p", {"classes": ["cat"], "labels": None}, "classes=['cat']: pass labels='auto' with it"),
+        ("p", {"classes": ["dog"]}, "no image file in the class folders of the folder 'p'"),
+        ("p/**", {"classes": ["cat"]}, "classes=['cat']: pass a folder as the source"),
+        (
+            ["p/cat/1.jpg"],
+            {"classes": ["cat"]},
+            "classes=['cat']: pass a folder as the source, or let ff.files list one",
+        ),
+        ([b"x"], {"exclude": "x"}, "exclude='x': pass a folder as the source"),
+        ("p", {"exclude": ["a", 1]}, "exclude=['a', 1]: pass names or globs"),
+        ("p", {"exclude": ""}, "exclude='': pass names or globs"),
+        ("p", {"exclude": "*.jpg"}, "no image file in the folder 'p': without what exclude= names it holds no files"),
+        ("p/**", {"exclude": "*.jpg"}, "exclude= leaves out all files that the glob 'p/**' matches"),
+    ],
+)
+def test_what_cannot_be_chosen_or_excluded_is_said(here: Path, source: object, options: Any, text: str) -> None:
+    touch("p/cat/1.jpg")
+    Path("p/dog").mkdir()
+    assert text in refusal(source, **options)
