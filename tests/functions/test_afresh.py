@@ -101,6 +101,24 @@ def test_a_loop_that_was_left_does_not_hold_a_change_back() -> None:
             data.epoch += 1
 
 
+def test_a_random_generator_that_is_replaced_is_seeded_alike_everywhere() -> None:
+    class Drawing:
+        rng = None
+
+        def draw(self, number: int) -> float:
+            return float(self.rng.random())
+
+    drawn = []
+    for workers in (0, 1):
+        drawing = Drawing()
+        with ff.map(drawing.draw, range(3), num_workers=workers) as feed:
+            for seed in (1, 2):
+                drawing.rng = np.random.default_rng(seed)
+                drawn.append(list(feed))
+    assert drawn[:2] == drawn[2:]
+    assert len(set(drawn[0] + drawn[1])) == 6
+
+
 @WORKERS
 def test_working_directory_and_environment_are_those_of_the_moment(
     here: Path, monkeypatch: pytest.MonkeyPatch, workers: int
