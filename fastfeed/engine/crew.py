@@ -24,14 +24,16 @@ import contextlib
 import errno
 import fcntl
 import functools
+import itertools
 import os
 import select
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fastfeed import _native
 from fastfeed.engine.boot import (
@@ -115,7 +117,9 @@ class Crew:
         self._pidfds: dict[int, int] = {}
         self._started_at: dict[int, float] = {}
         self._dying: dict[int, tuple[str, float]] = {}  # killed and not reaped yet: why, and when
-        self._life_fd = -1
+        # All descriptors but pidfds; those just made are where a worker would overwrite them, and are moved at once.
+        self._made: list[int] = []
+        self._moved: list[int] = []
         self._restart_at: dict[int, float] = {}
         # Reaped, and their cells not yet given to others: kept until that is done, whatever interrupts the consumer.
         self.unburied: dict[int, Death] = {}
@@ -133,18 +137,18 @@ class Crew:
     def start(self) -> None:
         """Start the workers; on failure, none is left."""
         try:
-            self._adopt(RING_FD, os.dup(self._ring.fd))
+            self._adopt(RING_FD, os.dup, self._ring.fd)
             for _ in range(self._workers if self._own_wake else 1):
-                self._wake_fds.append(_moved(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)))
-            self._adopt(READY_FD, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            self._adopt(CONSUMER_FD, os.pidfd_open(os.getpid()))
-            # It closes when this process ends or becomes another program.
-            read_end, self._life_fd = os.pipe()
-            self._adopt(LIFE_FD, read_end)
-            self._adopt(TIMER_FD, _native.new_timer())
-            self._adopt(SPEC_FD, self._sealed_spec())
+                self._make(os.eventfd, 0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+                self._wake_fds.append(self._moved[-1])
+            self._adopt(READY_FD, os.eventfd, 0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._adopt(CONSUMER_FD, os.pidfd_open, os.getpid())
+            # Its other end closes when this process ends or becomes another program.
+            self._adopt(LIFE_FD, os.pipe)
+            self._adopt(TIMER_FD, _native.new_timer)
+            self._adopt(SPEC_FD, self._sealed_spec)
             self._spec = b""
-            self._adopt(TABLE_FD, os.dup(self._ring.fd if self._table_fd is None else self._table_fd))
+            self._adopt(TABLE_FD, os.dup, self._ring.fd if self._table_fd is None else self._table_fd)
             self._poll.register(self._fds[READY_FD], select.EPOLLIN | select.EPOLLET)
             for worker in range(self._workers):
                 if worker < self._at_once or self._own_wake:
@@ -164,8 +168,19 @@ class Crew:
             what = "memory for the description of the work"
             raise refused(what, error, "let the function and its arguments hold less") from error
 
-    def _adopt(self, target: int, fd: int) -> None:
-        self._fds[target] = _moved(fd)
+    def _adopt(self, target: int, make: Callable[..., int | tuple[int, int]], *arguments: int) -> None:
+        """Make a descriptor that workers get as `target`, or a pair of which they get the first."""
+        self._fds[target] = self._moved[self._make(make, *arguments)]
+
+    def _make(self, make: Callable[..., int | tuple[int, int]], *arguments: int) -> int:
+        """Make one or two descriptors out of the way of those that workers use: at this place of `_moved`."""
+        first = len(self._moved)
+        # Nothing is assigned: an interrupt that came meanwhile is raised before that, and the descriptor would be lost.
+        made: Any = itertools.starmap(make, [arguments])
+        self._made.extend(itertools.chain.from_iterable(made) if make is os.pipe else made)
+        self._moved.extend(map(_above, self._made))
+        _close_all(self._made)
+        return first
 
     def start_more(self) -> None:
         """Start some of the workers that were not needed for the first batch."""
@@ -401,14 +416,10 @@ class Crew:
 
     def _close(self) -> None:
         self._poll.close()
-        # Forgotten before it is closed: its number may be somebody else's by the second call.
-        while self._fds:
-            os.close(self._fds.popitem()[1])
-        while self._wake_fds:
-            os.close(self._wake_fds.pop())
-        if self._life_fd >= 0:
-            fd, self._life_fd = self._life_fd, -1
-            os.close(fd)
+        self._fds.clear()
+        self._wake_fds.clear()
+        _close_all(self._made)
+        _close_all(self._moved)
 
     def interrupt(self) -> None:
         """Wake the thread that is in `wait`, from another one or a signal's handler."""
@@ -471,12 +482,14 @@ def _end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _moved(fd: int) -> int:
-    """Move a descriptor out of the way of those that the workers use."""
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
-    finally:
-        os.close(fd)
+def _above(fd: int) -> int:
+    """The same file under a number out of the way of those that the workers use."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+
+
+def _close_all(fds: list[int]) -> None:
+    # In one call of C: a number is closed as it is forgotten, or may be somebody else's by the second call.
+    any(map(os.close, map(fds.pop, itertools.repeat(-1, len(fds)))))
 
 
 def _died(death: Death, sample: str | None, what: str) -> WorkerDied:

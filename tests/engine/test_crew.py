@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import probe
 import psutil
@@ -17,6 +19,8 @@ from user_functions import content, oom_score, square, waits_with_a_child
 
 import fastfeed as ff
 from fastfeed.engine import crew, feed
+from fastfeed.engine.boot import WorkerKind
+from fastfeed.engine.payload import PayloadRing
 
 
 def gone(pid: int) -> bool:
@@ -186,3 +190,40 @@ def test_a_burst_is_not_handed_over_whole_to_a_loop_that_may_be_slow() -> None:
             if number == 54:  # of eight that were ready, four were taken at most before others were opened
                 while probe.samples_done(squares) == seen:
                     os.sched_yield()
+
+
+def test_an_interrupt_at_any_point_of_the_start_loses_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ReachedError(Exception):
+        pass
+
+    def reached(*_: object) -> None:
+        raise ReachedError
+
+    monkeypatch.setattr(crew.Crew, "_start", reached)
+    makers = {crew.Crew.start.__code__, crew.Crew._adopt.__code__, crew.Crew._make.__code__}
+    ring = PayloadRing(slots=1, workers=1)
+    kind = WorkerKind("nothing", isolated=True, addressed=True)
+    before = os.listdir("/proc/self/fd")
+    for at in itertools.count():
+        steps = itertools.count()
+
+        def interrupt(frame: FrameType, event: str, _: object, at: int = at, steps: Iterator[int] = steps) -> object:
+            frame.f_trace_opcodes = frame.f_code in makers
+            if event == "opcode" and next(steps) == at:
+                raise KeyboardInterrupt
+            return interrupt
+
+        started = crew.Crew(ring, kind, b"spec", None, 1)
+        sys.settrace(interrupt)
+        try:
+            started.start()
+        except KeyboardInterrupt:
+            pass
+        except ReachedError:
+            break
+        finally:
+            sys.settrace(None)
+        started.stop(grace=0)
+        assert os.listdir("/proc/self/fd") == before, at
+    assert at > 100
+    ring.close()

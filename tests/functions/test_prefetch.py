@@ -689,9 +689,10 @@ def test_an_interrupt_just_when_an_item_comes_loses_no_room() -> None:
     def interrupt(*_: object) -> None:
         raise StopError
 
-    in_hand, go_on = threading.Event(), threading.Event()
+    asked, in_hand, go_on = threading.Event(), threading.Event(), threading.Event()
 
     def source() -> Iterator[int]:
+        asked.wait()
         signal.raise_signal(signal.SIGUSR1)  # handled in the loop's thread, which sleeps until the item comes
         yield 0
         in_hand.set()
@@ -701,8 +702,13 @@ def test_an_interrupt_just_when_an_item_comes_loses_no_room() -> None:
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         items = iter(prefetch(source(), buffer_size=3))
-        with pytest.raises(StopError):
+
+        def ask() -> None:
+            asked.set()
             next(items)
+
+        with pytest.raises(StopError):
+            ask()
         in_hand.wait()
         ready = 3 - 1 - probe.room(items)  # one is in hand
         assert ready in (0, 1)
