@@ -1,7 +1,5 @@
 """What a worker is started with: where its descriptors are, how each kind is begun."""
 
-import sys
-
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
     from typing import Final
@@ -29,14 +27,3 @@ class WorkerKind:
         self.module: Final = module
         self.isolated: Final = isolated
         self.addressed: Final = addressed
-
-
-def interpreter_options(isolated: bool) -> list[str]:
-    """Options that a worker's interpreter is started with."""
-    if isolated:
-        return ["-I", "-S"]
-    from subprocess import _args_from_interpreter_flags as flags  # type: ignore[attr-defined]  # multiprocessing's way
-
-    options: list[str] = flags()
-    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
-    return [*options, "-P"]  # the working directory is searched where the consumer searches it

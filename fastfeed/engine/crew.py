@@ -32,7 +32,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from fastfeed import _native
@@ -46,30 +45,20 @@ from fastfeed.engine.boot import (
     TIMER_FD,
     WORK_FD,
     WorkerKind,
-    interpreter_options,
 )
-from fastfeed.engine.death import Death
+from fastfeed.engine.death import HANGS, Death, died
 from fastfeed.engine.fork import tell
+from fastfeed.engine.launch import command, environment, limits_named, refuse_other_programs
 from fastfeed.engine.memory import refused, sealed, write_all
 from fastfeed.engine.ring import Ring
-from fastfeed.errors import WorkerDied
 from fastfeed.machine import available_cpus
-from fastfeed.options import wrong
 
-_MAIN = " import main; main()"
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {}" + _MAIN
 _GRACE_S = 2.0
 _CLOSING_S = 10.0
 # What a killed worker has to end in: nothing but a call that hangs in the kernel takes that long.
 DYING_S = 5.0
-# Too many descriptors, in this process or in all; too many processes; no memory for one.
-_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 # Descriptors are moved above those that the workers use, so that no dup2 in the child overwrites a source.
 _ABOVE = 16
-_ONE_THREAD = (
-    *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")),
-    "OPENCV_FOR_THREADS_NUM",
-)
 # What a worker may sleep beside an open cell: to be woken by the timer again and again costs it next to nothing then.
 _OWED_NS = 10_000_000
 _START_DEATHS = 3
@@ -99,11 +88,10 @@ class Crew:
     def __init__(
         self, ring: Ring, kind: WorkerKind, spec: bytes | bytearray, table_fd: int | None, workers: int
     ) -> None:
-        _refuse_other_programs(workers)
+        refuse_other_programs(workers)
         self._ring = ring
         self._workers, self._spec, self._table_fd = workers, spec, table_fd
-        root = str(Path(__file__).resolve().parents[2])
-        self._command = [sys.executable, *interpreter_options(kind.isolated), "-c", _BOOT.format(kind.module), root]
+        self._command, self._environment = command(kind), environment()
         # Work for anybody is announced through one eventfd; where slots may be for one worker, each has its own.
         self._own_wake = kind.addressed
         self._wake_fds: list[int] = []
@@ -129,10 +117,6 @@ class Crew:
         # Readiness is edge-triggered, which saves reading the eventfd after each wake-up; deaths stay level-triggered.
         self._poll = select.epoll()
         tell(self)
-        # Workers share the processors, so their libraries get one thread each, unless the user has said how many.
-        self._environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
-        # Sets of strings have one order in all workers, or a function that goes through one would not repeat itself.
-        self._environment.setdefault("PYTHONHASHSEED", "0")
 
     def start(self) -> None:
         """Start the workers; on failure, none is left."""
@@ -357,7 +341,7 @@ class Crew:
             what = f"{self._idle_deaths} workers in a row died without finishing a sample"
         if what is not None:
             self._start_deaths = self._idle_deaths = 0  # who iterates again tries again
-            raise _died(death, sample, what)
+            raise died(death, sample, what)
         self.restart_due()
 
     def restart_due(self) -> None:
@@ -395,7 +379,7 @@ class Crew:
                 self._forget(worker)
             self._close()
         for worker, pid, _, spent in undead:
-            what = f"worker {worker} (pid {pid}) was killed {spent:.0f} s ago and {_HANGS}; it is left behind"
+            what = f"worker {worker} (pid {pid}) was killed {spent:.0f} s ago and {HANGS}; it is left behind"
             warnings.warn(what, RuntimeWarning, stacklevel=2)
 
     def _await_closing(self, in_loop: set[int]) -> None:
@@ -436,47 +420,6 @@ class Crew:
         self._close()
 
 
-# What is said of a worker that SIGKILL does not end.
-_HANGS = "has not ended: it hangs in the kernel, in a read from a network mount that does not answer, perhaps"
-
-
-def undying(worker: int, pid: int, cause: str, spent: float, sample: str | None) -> WorkerDied:
-    """The error for a worker that was killed and does not end."""
-    doing = f" while it worked on {sample}" if sample else ""
-    return WorkerDied(
-        f"worker {worker} (pid {pid}) {cause}{doing}; it was killed {spent:.0f} s ago and {_HANGS}. "
-        f"Until it ends, nobody else can be given what it has in hand",
-        pid=pid,
-        signal=signal.SIGKILL,
-        sample=sample,
-    )
-
-
-@contextlib.contextmanager
-def limits_named(workers: int) -> Iterator[None]:
-    """Say what to do where the system gives no more descriptors or processes."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _LIMITS:
-            raise
-        remedy = "pass a smaller number, or raise the limits of open files and processes (ulimit -n and ulimit -u)"
-        raise wrong("num_workers", workers, f"{remedy}: {error.strerror}") from error
-
-
-def _refuse_other_programs(workers: int) -> None:
-    """Raise where what would be started is no Python interpreter but the user's program, over and over."""
-    why = None
-    if getattr(sys, "frozen", False) or hasattr(sys.modules.get("__main__"), "__compiled__"):
-        why = f"this program is frozen, and {sys.executable} would start it again in place of a worker"
-    elif any(argument.endswith(_MAIN) for argument in getattr(sys, "argv", ())):
-        why = f"this program was started in place of a worker, since {sys.executable} is no Python interpreter"
-    elif not sys.executable:
-        why = "sys.executable is empty, so no worker can be started"
-    if why is not None:
-        raise wrong("num_workers", workers, f"pass 0: {why}")
-
-
 def _end_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -490,14 +433,3 @@ def _above(fd: int) -> int:
 def _close_all(fds: list[int]) -> None:
     # In one call of C: a number is closed as it is forgotten, or may be somebody else's by the second call.
     any(map(os.close, map(fds.pop, itertools.repeat(-1, len(fds)))))
-
-
-def _died(death: Death, sample: str | None, what: str) -> WorkerDied:
-    doing = f" while it worked on {sample}" if sample else ""
-    return WorkerDied(
-        f"{what}; the last: {death}{doing}. Its own message, if any, is on standard error; "
-        f"`fastfeed doctor` tries a worker alone, and num_workers=0 runs the work in this process",
-        pid=death.pid,
-        signal=death.signal,
-        sample=sample,
-    )

@@ -27,9 +27,10 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, Self, cast
 
-from fastfeed.engine.crew import Crew, limits_named
+from fastfeed.engine.crew import Crew
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
+from fastfeed.engine.launch import limits_named
 from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
@@ -239,8 +240,8 @@ class Feed:
                     crew.stop(grace=0)
                 ring.close()
                 raise
-        before = self._totals()
-        self._totals = lambda: _added(before, ring.totals())
+        before, totals = self._totals(), ring.totals  # not by the ring, which may be closed first in a forked child
+        self._totals = lambda: _added(before, totals())
         return _Running(ring, crew, recovery)
 
     def _open(self, running: _Running, units: Units) -> None:

@@ -17,8 +17,8 @@ import itertools
 import time
 from collections.abc import Collection, Iterator
 
-from fastfeed.engine.crew import DYING_S, Crew, undying
-from fastfeed.engine.death import Death
+from fastfeed.engine.crew import DYING_S, Crew
+from fastfeed.engine.death import Death, undying
 from fastfeed.engine.job import Job, Order
 from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.errors import WorkerDied, WorkerError

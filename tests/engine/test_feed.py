@@ -427,7 +427,7 @@ def test_a_poisonous_sample_is_raised_with_its_path_and_signal(one_red: Path) ->
 def test_workers_that_die_at_start_are_reported_and_not_retried_for_ever(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastfeed.engine.crew._BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr("fastfeed.engine.launch._BOOT", "raise SystemExit(3)")
     with feed_of(photos) as feed, pytest.raises(ff.WorkerDied, match="exited with code 3") as caught:
         list(feed)
     assert caught.value.signal is None
