@@ -121,16 +121,15 @@ def test_the_values_are_those_of_the_serial_computation(kind: Kind, workers: int
 def test_workers_killed_in_the_middle_lose_and_double_nothing(kind: Kind, ordered: bool) -> None:
     expected = kind.expected()
     with kind.make(num_workers=2, ordered=ordered, prefetch=3) as feed:
-        got = []
-        for number, batch in enumerate(feed):
-            got.append(plain(batch))
-            del batch
-            if number == len(expected) // 3:
-                probe.kill(feed)
-            elif number == len(expected) * 2 // 3:
-                probe.kill_all(feed)  # one alone might not be missed: the other may do the rest
-        assert same(got, expected, ordered)
-        assert same(drained(feed), expected, ordered)
+        # One alone might not be missed: the other may do the rest.  Not both in one epoch: what costs two is given up.
+        for kill in (probe.kill, probe.kill_all):
+            got = []
+            for number, batch in enumerate(feed):
+                got.append(plain(batch))
+                del batch
+                if number == len(expected) // 2:
+                    kill(feed)
+            assert same(got, expected, ordered)
         assert 1 <= feed.stats().deaths <= 4
         assert feed.errors == []
 
