@@ -125,15 +125,23 @@ def _is_of_pil(made: Any) -> bool:
 def _shadowed() -> list[str]:
     """The modules of Python's library in whose place this process finds others: the program's own."""
     library = os.path.dirname(os.__file__)
-    names = sorted(sys.stdlib_module_names - set(sys.builtin_module_names))
+    names = sys.stdlib_module_names - set(sys.builtin_module_names)
     found = []
     for entry in search_path():
         if entry == library:
             break
         finder: Any = sys.path_importer_cache.get(entry or _absolute(entry))  # it has read the folder
         if finder is not None:
-            found += [name for name in names if _is_found(finder, name)]
+            found += [name for name in sorted(names & _stems(entry)) if _is_found(finder, name)]
     return found
+
+
+def _stems(folder: str) -> set[str]:
+    """What the modules of a folder can be called: a look at each name would take milliseconds."""
+    try:
+        return {file.partition(".")[0] for file in os.listdir(folder or ".")}
+    except OSError:  # an archive
+        return set(sys.stdlib_module_names)
 
 
 def _is_found(finder: Any, name: str) -> bool:
