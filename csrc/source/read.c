@@ -66,6 +66,10 @@ static int read_path(ff_reader *reader, const char *path, int64_t max_bytes, int
 {
     /* O_NONBLOCK: opening a pipe must not wait for its writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ENOENT)
+        return ff_fail(err, FF_E_OPEN, "%s",
+                       strstr(path, "://") != NULL ? "URLs are not read: download the file first"
+                                                   : "there is no such file: check the path");
     if (fd < 0)
         return ff_fail(err, FF_E_OPEN, "cannot be opened: %s", strerror(errno));
     int code = read_open_file(reader, fd, max_bytes, all, err);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -96,8 +97,12 @@ def map(
             options.whole(name, value, 1)
     if batch_size is not None and chunk_size is not None:
         raise options.wrong("batch_size", batch_size, "pass one of the two: a batch is a chunk", chunk_size=chunk_size)
-    if collate is not None and (batch_size is None or not callable(collate)):
+    if collate is not None and not callable(collate):
         raise options.wrong("collate", collate, "pass a callable, and batch_size with it")
+    if collate is not None and batch_size is None:
+        raise options.wrong("collate", collate, "pass batch_size with it, the number of items that it gets")
+    if inspect.isfunction(collate) and collate.__module__ == "fastfeed.collate.pad":
+        raise options.wrong("collate", collate, "pass fastfeed.pad(...), which makes the collate function")
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     fixed = options.rank_seed(seed)
     options.initializer(initializer)

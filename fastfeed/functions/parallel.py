@@ -123,7 +123,10 @@ def parallel(
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Feed:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name_of(function)}: {error}") from None
         bound.apply_defaults()
         where, count = _cut(function, bound, names)
         arguments = bound.args, bound.kwargs

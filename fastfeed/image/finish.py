@@ -82,10 +82,12 @@ def caller(functions: Iterable[Callable[[Any], Any]], held: Sequence[Held], shap
                     _native.E_PYTHON, f"transform {name_of(function)} raised {said(error)}{_line(error)}"
                 ) from error
             if image.dtype != np.uint8 or image.shape != shape:
+                returned = f"{image.dtype} {image.shape}"
+                if image.shape == () and image.item() is None:
+                    returned = "None, as a function without a return does"
                 raise _native.KernelError(
                     _native.E_PYTHON,
-                    f"transform {name_of(function)} returned {image.dtype} {image.shape}; "
-                    f"it must return uint8 {shape}, as it was given",
+                    f"transform {name_of(function)} returned {returned}; it must return uint8 {shape}, as it was given",
                 )
         return np.ascontiguousarray(image).reshape(-1)
 

@@ -181,7 +181,10 @@ def _sorted_out(
     for position, transform in enumerate(transforms):
         name = f"transforms[{position}]"
         if normalize is not None:
-            raise options.wrong(name, transform, "pass one Normalize, as the last of the list")
+            if isinstance(transform, Normalize):
+                raise options.wrong(name, transform, "pass one Normalize, as the last of the list")
+            remedy = f"pass Normalize as the last of the list, behind {_name(transform)}"
+            raise options.wrong(f"transforms[{position - 1}]", normalize, remedy)
         if isinstance(transform, Normalize):
             normalize = transform
         elif isinstance(transform, Transform):

@@ -82,9 +82,8 @@ class Schedule:
             batches = n // world // size
             samples = batches * size
             if batches == 0:
-                remedy = (
-                    f"pass False or a smaller batch_size; a shard has only {n // world} samples, not one full batch"
-                )
+                there = f"a shard has only {n // world} samples" if world > 1 else f"there are only {n} samples"
+                remedy = f"pass False or a smaller batch_size; {there}, not one full batch"
                 raise options.wrong("drop_last", True, remedy, batch_size=size)
         else:
             samples = len(range(rank, n, world))

@@ -106,6 +106,14 @@ def _names(option: str, value: object, remedy: str) -> list[str]:
     return names
 
 
+# Files that people pass for the images in them.
+_NO_IMAGES = {
+    (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar"): "unpack it, and pass the folder",
+    (".npy", ".npz"): "pass what numpy.load makes of it to fastfeed.arrays",
+    (".csv", ".tsv", ".txt", ".json", ".jsonl"): "read it, and pass the list of paths that it holds",
+}
+
+
 def files_of(text: str, labels: object, exclude: object = None, classes: object = None) -> Files:
     """Return the files of a folder or a glob."""
     auto = isinstance(labels, str)
@@ -119,15 +127,16 @@ def files_of(text: str, labels: object, exclude: object = None, classes: object 
     if text and is_folder(text):
         found = list_folder(text, classes=auto, chosen=chosen, excludes=excludes)
     elif text and exists(text):
-        raise ConfigError(
-            f"{text!r} is a file, not a folder: "
-            f"pass [{text!r}] for this one file, or {str(Path(text).parent)!r} for the folder that it is in"
-        )
+        one = f"pass [{text!r}] for this one file, or {str(Path(text).parent)!r} for the folder that it is in"
+        remedy = next((words for ends, words in _NO_IMAGES.items() if text.lower().endswith(ends)), one)
+        raise ConfigError(f"{text!r} is a file, not a folder: {remedy}")
     elif has_wildcards(text):
         if chosen is not None:
             raise wrong("classes", classes, "pass a folder as the source: a glob has no class folders")
         found = list_glob(text, excludes)
     else:
+        if "://" in text:
+            raise ConfigError(f"{text!r} is a URL, which is not read: download the files, and pass their folder")
         home = " (~ is not expanded: use os.path.expanduser)" if text.startswith("~") else ""
         where = "" if text.startswith("/") else f" in {str(Path.cwd())!r}"
         raise ConfigError(f"there is no folder {text!r}{where}{home}: check the path; {WHAT_WORKS}")

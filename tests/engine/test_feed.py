@@ -293,7 +293,7 @@ def test_a_missing_file_a_folder_and_a_pipe_are_bad_samples(tmp_path: Path) -> N
         (images,) = list(feed)
         reasons = {Path(error.path).name: error.reason for error in feed.errors}
     assert images.shape == (3, 16, 16, 3)
-    assert "No such file" in reasons["gone.jpg"]
+    assert reasons["gone.jpg"] == "there is no such file: check the path"
     assert "not a regular file" in reasons["pipe.jpg"]
     assert "directory" in reasons["folder.jpg"]
 

@@ -19,6 +19,10 @@ def dislikes_dark(image: np.ndarray) -> np.ndarray:
     raise OwnError(int(image.max() > 0))
 
 
+def forgets(image: np.ndarray) -> None:
+    image.sum()
+
+
 def halves(image: np.ndarray) -> np.ndarray:
     return image[:, ::2]
 
@@ -65,6 +69,7 @@ def test_a_wrong_result_is_described_and_has_no_cause(workers: int) -> None:
     )
     assert error.__cause__ is None
     assert "mend the function" in str(error)
+    assert "returned None, as a function without a return does; it" in first_error(32, forgets, workers).reason
 
 
 @pytest.mark.parametrize("transform", [dislikes_dark, halves, leaves])

@@ -137,14 +137,14 @@ TorchvisionLike.__module__ = "torchvision.transforms.transforms"
             8,
             [ff.Normalize(0, 1), ff.RandomVerticalFlip()],
             "float32",
-            r"^transforms\[1\]=RandomVerticalFlip\(p=0.5\): pass one Normalize, as the last",
+            r"^transforms\[0\]=Normalize\(.*: pass Normalize as the last of the list, behind RandomVerticalFlip",
         ),
         (8, [ff.Normalize(0, 1), ff.Normalize(0, 1)], "float32", r"^transforms\[1\]=Normalize\(.*: pass one Normalize"),
         (
             8,
             [ff.Normalize(0, 1), identity],
             "float32",
-            r"^transforms\[1\]=<function identity.*: pass one Normalize, as the last",
+            r"^transforms\[0\]=Normalize\(.*: pass Normalize as the last of the list, behind identity",
         ),
         (
             8,

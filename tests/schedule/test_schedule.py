@@ -148,7 +148,7 @@ def test_numbers_of_other_kinds_are_taken_as_ints() -> None:
         ({"drop_last": "no"}, "drop_last='no': pass True or False"),
         (
             {"drop_last": True, "batch_size": 11},
-            "drop_last=True, batch_size=11: pass False or a smaller batch_size; a shard has only 10",
+            "drop_last=True, batch_size=11: pass False or a smaller batch_size; there are only 10",
         ),
         ({"shard": 2}, "shard=2: pass (rank, world), such as (0, 4)"),
         ({"shard": (1, 2, 3)}, "shard=(1, 2, 3): pass (rank, world)"),

@@ -144,6 +144,29 @@ def test_a_file_instead_of_a_folder_is_refused(here: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("a.ZIP", "unpack it, and pass the folder"),
+        ("a.npy", "pass what numpy.load makes of it to fastfeed.arrays"),
+        ("a.csv", "read it, and pass the list of paths that it holds"),
+    ],
+)
+def test_a_file_that_holds_others_is_refused_with_what_to_do_with_it(here: Path, name: str, remedy: str) -> None:
+    touch(name)
+    assert refusal(name) == f"'{name}' is a file, not a folder: {remedy}"
+
+
+def test_a_url_is_refused_as_one(here: Path) -> None:
+    url = "https://example.org/photos"
+    assert refusal(url) == f"{url!r} is a URL, which is not read: download the files, and pass their folder"
+    with (
+        ff.images([f"{url}/a.jpg"], 8, num_workers=0) as feed,
+        pytest.raises(ff.SampleError, match="URLs are not read"),
+    ):
+        list(feed)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_may_not_be_read_is_refused(here: Path) -> None:
     touch("p/cat/1.jpg", "p/dog/1.jpg")
