@@ -219,9 +219,14 @@ class ScheduledJob:
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on at a position of the same schedule."""
+        foreign = ConfigError("load_state_dict: this is not what state_dict() returned; pass that, unchanged")
         if not isinstance(state, dict) or not {"epoch", "batch", "ahead", "schedule"} <= state.keys():
-            raise ConfigError("load_state_dict: this is not what state_dict() returned; pass that, unchanged")
+            raise foreign
         self._schedule.check_fingerprint(state["schedule"])
+        numbers = [state["epoch"], state["batch"], *(state["ahead"] if isinstance(state["ahead"], list) else [None])]
+        valid = all(type(number) is int and number >= 0 for number in numbers)
+        if not valid or numbers[1] >= max(1, self._schedule.batches):
+            raise foreign
         self._cursor.load(state)
 
 

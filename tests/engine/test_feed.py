@@ -503,6 +503,17 @@ def test_a_state_of_another_schedule_is_refused_in_words(photos: Path) -> None:
         other.load_state_dict(feed.state_dict())
 
 
+@pytest.mark.parametrize(
+    "changed", [{"batch": 99}, {"batch": -1}, {"epoch": "a"}, {"epoch": 1.0}, {"ahead": 3}, {"ahead": [-1]}]
+)
+def test_a_state_that_somebody_has_changed_is_refused_and_changes_nothing(photos: Path, changed: dict) -> None:
+    with feed_of(photos) as feed:
+        expected = [index.tolist() for _, index in feed]
+        with pytest.raises(ff.ConfigError, match=r"this is not what state_dict\(\) returned"):
+            feed.load_state_dict({**feed.state_dict(), **changed})
+        assert [index.tolist() for _, index in feed] == expected
+
+
 # ---- the end ----
 
 
