@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,6 +43,7 @@ class ScheduledJob:
         self._cursor = Cursor(schedule.batches)
         self._row_bytes = row_bytes
         self._on_error = on_error
+        self._barren = 0  # batches on end in which no sample could be used
 
     # ---- what a subclass says ----
 
@@ -177,9 +179,23 @@ class ScheduledJob:
             arrays = [array.copy() for array in arrays]
             self.ledger.copies += 1
         batches = [self.assemble(arrays, indices)] if len(indices) else []
+        self._barren = 0 if batches else self._barren + 1
+        if self._barren == self._schedule.batches:
+            self._barren = 0
+            self._warn_of_nothing()
         self.ledger.samples += len(indices)
         self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
         return batches, None
+
+    def _warn_of_nothing(self) -> None:
+        """Say that an epoch's worth of batches has given the loop nothing: it would end as if all were well."""
+        errors = self.ledger.errors
+        warnings.warn(
+            f"no sample of an epoch could be used, and on_error='skip' has left out all {len(errors)}; the first: "
+            f"{errors[min(errors)]}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def _judge(
         self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any]

@@ -311,6 +311,7 @@ def test_a_transform_that_raises_is_named_with_its_line_and_the_file_is_not_blam
     assert f" ({__file__}, line {line}); mend the function, or pass" in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 def test_a_bad_file_whose_name_is_no_text_has_a_message_that_can_be_printed(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"h\xe9.jpg")).write_bytes(b"")
     with ff.images(tmp_path, 16, on_error="skip", num_workers=0) as feed:
@@ -473,6 +474,28 @@ def test_what_becomes_of_the_indices_after_the_rows_were_made_does_not_matter(ph
         for _, index in batches:
             seen += index.tolist()
     assert seen == list(range(50))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_in_which_every_sample_is_skipped_does_not_end_without_a_word(tmp_path: Path, workers: int) -> None:
+    paths = [tmp_path / f"{number}.jpg" for number in range(5)]
+    for path in paths:
+        path.write_bytes(b"no image")
+    words = r"no sample of an epoch could be used, and on_error='skip' has left out all 5; the first: .*0\.jpg"
+    with ff.images(paths, 8, labels=None, batch_size=2, on_error="skip", num_workers=workers) as feed:
+        for _ in range(2):
+            with pytest.warns(RuntimeWarning, match=words) as caught:
+                assert list(feed) == []
+            assert len(caught) == 1
+
+
+def test_an_epoch_with_one_usable_sample_is_no_reason_for_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
+    sources = [tmp_path / "bad.jpg"] * 4
+    good = tmp_path / "good.jpg"
+    good.write_bytes(encode(picture(0)))
+    with ff.images([*sources, good], 8, labels=None, batch_size=1, on_error="skip", num_workers=1) as feed:
+        assert [len(list(feed)) for _ in range(3)] == [1, 1, 1]
 
 
 # ---- resuming ----

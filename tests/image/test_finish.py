@@ -125,6 +125,7 @@ def test_skip_and_replace_note_the_cause(size: object, workers: int) -> None:
     assert not images[1].any()
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 def test_what_the_consumer_copies_of_failed_rows_is_bounded_however_large_they_are() -> None:
     with ff.images([b"not an image"] * 4, 512, labels=None, batch_size=4, on_error="skip", num_workers=1) as feed:
         assert list(feed) == []

@@ -33,6 +33,7 @@ def test_a_jpeg_of_more_scans_than_max_scans_is_a_bad_sample_until_that_is_raise
         assert not feed.errors
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("limit", [np.int64(1199), 1199.0])
 def test_limits_may_be_numbers_of_any_kind(workers: int, limit: Any) -> None:
@@ -67,6 +68,7 @@ def only_error(item: Any, size: int, workers: int, **options: Any) -> str:
 SMALL_ROW = "(a row of 3 bytes holds no more of it; num_workers=0 says it all)"
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 @pytest.mark.parametrize(
     ("item", "options", "words"),
     [
@@ -84,6 +86,7 @@ def test_a_reason_that_is_longer_than_the_row_is_put_in_short(item: bytes, optio
     assert words not in whole or words == "it ends before its image does"
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 def test_a_missing_file_is_named_as_such_in_a_row_of_three_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encode(picture(1)))
@@ -105,6 +108,7 @@ def large_file(path: Path, beginning: bytes) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     ("beginning", "words"),
@@ -145,6 +149,7 @@ def test_large_images_are_read_whole(tmp_path: Path, workers: int) -> None:
         np.testing.assert_array_equal(row, pixels)
 
 
+@pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_file_above_max_bytes_is_refused_by_the_name_of_the_option(tmp_path: Path, workers: int) -> None:
     path = tmp_path / "a.jpg"
