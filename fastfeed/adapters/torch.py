@@ -90,7 +90,7 @@ class TorchFeed:
             tensors = tensors_of(batch)
             del batch
             if self._lock_pages:
-                tensors = tree.mapped(tensors, self._locked, lists=True)
+                tensors = self._locked(tensors)
             elif self._device is not None:
                 tensors = tree.mapped(tensors, lambda leaf: _to(leaf, self._device), lists=True)
             yield tensors
@@ -104,7 +104,7 @@ class TorchFeed:
         try:
             for batch in self.feed:
                 state = self.feed.state_dict() if resumes else None
-                source = tree.mapped(tensors_of(batch), self._locked, lists=True)
+                source = self._locked(tensors_of(batch))
                 del batch
                 moved, event = mover.start(source)
                 held.append((event, source))
@@ -131,16 +131,27 @@ class TorchFeed:
             return False
         return True
 
-    def _locked(self, leaf: Any) -> Any:
-        """The tensor in page-locked memory: in the ring, or else a copy."""
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
-        if self._lock is None:
-            memory = self.feed.shared_memory()
-            self._lock = _PageLock(memory)
-            if self._lock.holds:
-                self._stop = weakref.finalize(self, self._lock.release)
-        return leaf if self._lock.covers(leaf) or leaf.numel() == 0 else leaf.pin_memory()
+    def _locked(self, tensors: Any) -> Any:
+        """The same tensors in page-locked memory: in the ring, or else copies."""
+        memory = self.feed.shared_memory()
+        lock = self._lock
+        if lock is None or not lock.is_of(memory):  # a feed whose function has changed has a new ring
+            self._unlock()
+            lock = self._lock = _PageLock(memory)
+            if lock.holds:
+                self._stop = weakref.finalize(self, lock.release)
+
+        def locked(leaf: Any) -> Any:
+            if not isinstance(leaf, torch.Tensor) or lock.covers(leaf) or leaf.numel() == 0:
+                return leaf
+            return leaf.pin_memory()
+
+        return tree.mapped(tensors, locked, lists=True)
+
+    def _unlock(self) -> None:
+        if self._stop is not None:
+            self._stop()
+        self._lock = self._stop = None
 
     def __len__(self) -> int:
         return len(self.feed)
@@ -167,9 +178,7 @@ class TorchFeed:
 
     def close(self) -> None:
         """Close the feed.  Tensors that you keep stay valid, but no longer page-locked."""
-        if self._stop is not None:
-            self._stop()
-        self._lock = self._stop = None
+        self._unlock()
         self.feed.close()
 
     def __enter__(self) -> Self:
@@ -296,10 +305,10 @@ class _PageLock:
 
     def __init__(self, memory: memoryview | None) -> None:
         self.holds = memory is not None
-        self._memory, self._start, self._end = memory, 0, 0
+        self._memory, self._end = memory, 0
+        self._start = 0 if memory is None else _native.address(memory)
         if memory is None:
             return
-        self._start = _native.address(memory)
         code = int(_CUDA.cudart().cudaHostRegister(self._start, memory.nbytes, 0))
         if code:
             self.holds, self._memory = False, None
@@ -311,6 +320,10 @@ class _PageLock:
             )
             return
         self._end = self._start + memory.nbytes
+
+    def is_of(self, memory: memoryview | None) -> bool:
+        """Whether it was made for this memory."""
+        return self._start == (0 if memory is None else _native.address(memory))
 
     def covers(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor lies in it."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drive import encode, picture
 
 import fastfeed as ff
 from fastfeed import _native
@@ -232,6 +233,16 @@ def test_the_state_after_an_epoch_begins_the_next_one(device: Device) -> None:
         assert flat(loader) == expected(FEEDS["rows"])
 
 
+class Shade:
+    """A transform that can be changed: every value becomes this one."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return image * np.uint8(0) + np.uint8(self.value)
+
+
 # ---- page-locked memory ----------------------------------------------------------------------------------------------
 
 
@@ -255,6 +266,21 @@ def test_a_loader_that_is_dropped_unlocks_the_ring(runtime: CudaRuntime) -> None
         assert runtime.locked
         del loader
         assert runtime.locked == {}
+
+
+def test_a_ring_that_replaces_another_is_page_locked_in_its_turn(runtime: CudaRuntime) -> None:
+    shade = Shade(10)
+    encoded = [encode(picture(0))] * 4
+    options = {"dtype": "uint8", "labels": None, "batch_size": 2, "transforms": [shade], "num_workers": 1}
+    with ff.images(encoded, 8, **options) as feed, feed.to_torch(pin_memory=True) as loader:
+        for value in (10, 20):
+            shade.value = value
+            for images in loader:
+                (start,) = runtime.locked
+                assert start <= images.data_ptr() < start + runtime.locked[start]
+                assert images.unique().tolist() == [value]
+                del images
+    assert len(runtime.asked) == 2
 
 
 def test_where_the_driver_refuses_batches_are_copied_and_the_user_is_told_once(runtime: CudaRuntime) -> None:
