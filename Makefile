@@ -28,10 +28,13 @@ test: setup build-killpoints
 	$(PYTEST) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
-# A framework lies in a folder of its own, ahead of what .venv has.
+# A framework lies in a folder of its own, ahead of what .venv has; FRAMEWORKS=torch tests one alone.
+FRAMEWORKS := torch
 test-frameworks: setup
-	@.ci/setup torch
-	PYTHONPATH='$(CURDIR)/build/torch' $(PYTEST) --benchmark-disable tests/adapters
+	for name in $(FRAMEWORKS); do \
+	    .ci/setup framework $$name && \
+	    PYTHONPATH="$(CURDIR)/build/$$name" $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py || exit 1; \
+	done
 
 stress: setup
 	$(PYTEST) --benchmark-disable -m stress
