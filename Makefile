@@ -6,7 +6,7 @@
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
 #   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
-#   make test-frameworks   the adapters, with the frameworks that they are for (PyTorch: about 200 MB)
+#   make test-frameworks   the adapters, with the frameworks that they are for (about 400 MB)
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
@@ -29,7 +29,7 @@ test: setup build-killpoints
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
 # A framework lies in a folder of its own, ahead of what .venv has; FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch
+FRAMEWORKS := torch jax
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \

@@ -59,7 +59,7 @@ class Adapter:
         ConfigError
             If the state was taken from another feed.
         """
-        if state:
+        if state != {}:
             self.feed.load_state_dict(state)
             self.reached = None
 

@@ -388,6 +388,16 @@ class Feed:
 
         return fastfeed.torch.TorchFeed(self, device, pin_memory)
 
+    def to_jax(self, sharding: object = None) -> Any:
+        """Return this feed as one of JAX arrays; `fastfeed.jax.JaxFeed` says what the option means."""
+        import fastfeed
+
+        return fastfeed.jax.JaxFeed(self, sharding)
+
+    def batch_sizes(self) -> tuple[int, ...]:
+        """How many samples batches have: a full one, then the short last one if there is one; () if nobody knows."""
+        return self._job.sizes()
+
     def shared_memory(self) -> memoryview | None:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""
         return None if self._running is None else self._running.ring.memory()

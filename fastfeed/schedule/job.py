@@ -225,6 +225,11 @@ class ScheduledJob:
         """Batches in an epoch."""
         return self._schedule.batches
 
+    def sizes(self) -> tuple[int, ...]:
+        """Samples of a full batch, and of the last one where it is shorter."""
+        schedule = self._schedule
+        return tuple(sorted({schedule.rows(k) for k in (0, schedule.batches - 1) if k >= 0}, reverse=True))
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
         self._cursor.set_epoch(epoch)
