@@ -44,15 +44,16 @@ class Adapter:
         return len(self.feed)
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next ``iter`` be this epoch."""
+        """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
         self.feed.set_epoch(epoch)
+        self.reached = None
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loop stands: behind the batch that it was given last, though the feed is a batch ahead of it."""
         return self.feed.state_dict() if self.reached is None else self.reached
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next ``iter`` go on where a state was taken; an empty one changes nothing.
+    def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Let the next iteration go on where a state was taken, or those of all ranks; an empty one changes nothing.
 
         Raises
         ------

@@ -40,7 +40,7 @@ class Stateful:
         """Where the loop stands, as plain values."""
         raise NotImplementedError
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
         """Go on there."""
         raise NotImplementedError
 
@@ -56,11 +56,7 @@ class Stateful:
         ConfigError
             If the state is none, or was taken from another feed.
         """
-        try:
-            found = json.loads(state)
-        except (TypeError, ValueError) as error:
-            raise options.wrong("state", state, "pass what get_state() returned, unchanged") from error
-        self.load_state_dict(found)
+        self.load_state_dict(_read(state))
 
     async def save(self, directory: Any) -> Awaitable[None]:
         """Write the state of now to a checkpoint of Orbax's, a file for each process."""
@@ -73,7 +69,7 @@ class Stateful:
         return write()
 
     async def load(self, directory: Any) -> Awaitable[None]:
-        """Go on where `save` was called; with another number of processes, where the first of them was.
+        """Go on where `save` was called, by as many processes or by others.
 
         Raises
         ------
@@ -85,12 +81,21 @@ class Stateful:
         files = [own] if own.exists() else sorted(directory.glob("process_*.json"))
         if not files:
             raise ConfigError(f"{directory} holds no state of a feed: pass a checkpoint to which one was saved")
-        self.set_state(files[0].read_bytes())
+        first, *others = (_read(file.read_bytes()) for file in files)
+        # They differ where each process has its own: see `Feed.load_state_dict`.
+        self.load_state_dict(first if all(other == first for other in others) else [first, *others])
 
         async def done() -> None:
             pass
 
         return done()
+
+
+def _read(state: Any) -> Any:
+    try:
+        return json.loads(state)
+    except (TypeError, ValueError) as error:
+        raise options.wrong("state", state, "pass what get_state() returned, unchanged") from error
 
 
 class JaxFeed(Adapter, Stateful):
@@ -117,7 +122,7 @@ class JaxFeed(Adapter, Stateful):
 
     def __init__(self, feed: Feed, sharding: Any = None) -> None:
         super().__init__(feed)
-        self._placement = _Placement(sharding, feed.batch_sizes())
+        self._placement = _Placement(sharding)
         feed.reserve(_HELD)
 
     def __iter__(self) -> JaxIterator:
@@ -150,6 +155,7 @@ class JaxIterator(Stateful):
         return Ahead(self._loader, self._put(self._loader.feed.repeat(self._epochs)))
 
     def _put(self, batches: Iterator[Any]) -> Generator[Any, None, None]:
+        self._placement.expect(self._loader.feed.batch_sizes())
         for batch in batches:
             arrays = self._placement.put(batch)
             del batch
@@ -170,8 +176,8 @@ class JaxIterator(Stateful):
         """Where the loop stands: behind the batch that it was given last."""
         return self._loader.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next step go on where a state was taken; an empty one changes nothing.
+    def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Let the next step go on where a state was taken, or those of all ranks; an empty one changes nothing.
 
         Raises
         ------
@@ -213,17 +219,20 @@ class _Placement:
     ----------
     sharding : object
         What the user passed.
-    sizes : tuple of int
-        Samples of a full batch, and of the short last one where there is one; empty where that is not known.
     """
 
-    def __init__(self, sharding: Any, sizes: tuple[int, ...]) -> None:
+    def __init__(self, sharding: Any) -> None:
         self._sharding = sharding
-        self._sizes = sizes
-        self._last_fits = len(sizes) < 2
+        self._sizes: tuple[int, ...] = ()
+        self._sound = True  # whether batches of all sizes are known to fit
         for where in tree.leaves(sharding, lists=True):
             if not _is_place(where):
                 raise options.wrong("sharding", sharding, _remedy(where))
+
+    def expect(self, sizes: tuple[int, ...]) -> None:
+        """Prepare for batches of these sizes, the largest first; of any, where there are none."""
+        if sizes != self._sizes:
+            self._sizes, self._sound = sizes, False
 
     def put(self, batch: Any) -> Any:
         """Return the batch with an array that is on its way in place of each that JAX can hold.
@@ -266,21 +275,21 @@ class _Placement:
                 except ValueError as error:
                     raise self._unfit(leaf, leaf.rows, error) from error
             raise
-        if not self._last_fits:
-            self._check_last(leaves, made)
+        if not self._sound:
+            self._check_sizes(leaves, made)
         return made
 
-    def _check_last(self, leaves: list[_Leaf], made: list[jax.Array]) -> None:
+    def _check_sizes(self, leaves: list[_Leaf], made: list[jax.Array]) -> None:
         """Refuse at the first step what the short batch at the end would be refused for."""
-        last = self._sizes[-1]
         for leaf, array in zip(leaves, made, strict=True):
             if leaf.rows in self._sizes and isinstance(leaf.where, jax.sharding.Sharding):
                 parts = array.shape[0] // leaf.rows  # one of each process
-                try:
-                    leaf.where.shard_shape((parts * last, *array.shape[1:]))
-                except ValueError as error:
-                    raise self._unfit(leaf, last, error) from error
-        self._last_fits = True
+                for rows in self._sizes:
+                    try:
+                        leaf.where.shard_shape((parts * rows, *array.shape[1:]))
+                    except ValueError as error:
+                        raise self._unfit(leaf, rows, error) from error
+        self._sound = True
 
     def _unfit(self, leaf: _Leaf, rows: int | None, why: object) -> ConfigError:
         """Return the error for a leaf that cannot be where it is to be; `rows` is how many samples it has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import dataclasses
 import json
@@ -246,11 +247,12 @@ def test_an_iterator_that_is_closed_is_over_and_the_feed_goes_on() -> None:
 
 def test_prefetching_starts_the_workers_and_the_loop_still_gets_every_batch() -> None:
     with FEEDS["rows"](num_workers=1) as feed, feed.to_jax() as loader:
+        state = loader.state_dict()
         batches = iter(loader)
         batches.start_prefetch()
         batches.start_prefetch()
         assert len(probe.workers(feed)) == 1
-        assert batches.state_dict()["batch"] == 0
+        assert batches.state_dict() == state
         assert flat(batches) == expected(FEEDS["rows"])
 
 
@@ -297,7 +299,7 @@ def test_a_state_that_is_none_is_refused_and_the_iterator_goes_on(state: Any) ->
 
 
 def test_a_feed_without_a_schedule_says_that_it_has_no_state() -> None:
-    with FEEDS["payloads"](num_workers=0) as feed:
+    with ff.map(np.float32, iter(range(5)), num_workers=0) as feed:
         batches = iter(feed.to_jax())
         next(batches)
         with pytest.raises(ff.ConfigError):
@@ -349,6 +351,26 @@ def test_a_checkpoint_of_other_processes_begins_where_the_first_of_them_stood(oc
         (tmp_path / "step" / "dataset" / "process_0-of-3.json").unlink()
         with pytest.raises(ff.ConfigError, match=r"dataset holds no state of a feed: pass a checkpoint to which one"):
             ocp.load_checkpointables(tmp_path / "step", {"dataset": batches})
+
+
+def test_one_process_goes_on_where_several_that_deliver_in_any_order_stood(tmp_path: Path) -> None:
+    seen: list[int] = []
+    for rank in range(2):
+        options = {"batch_size": 4, "shard": (rank, 2), "num_workers": 2, "ordered": False}
+        with ff.arrays(np.arange(40, dtype=np.int32), **options) as feed:
+            batches = iter(feed.to_jax())
+            seen += [label for _ in range(2) for label in next(batches).tolist()]
+            (tmp_path / f"process_{rank}-of-2.json").write_bytes(batches.get_state())
+    with ff.arrays(np.arange(40, dtype=np.int32), batch_size=4, num_workers=1) as feed:
+        batches = iter(feed.to_jax())
+        asyncio.run(completed(batches.load(tmp_path)))
+        seen += [label for batch in batches for label in batch.tolist()]
+    assert sorted(seen) == list(range(40))
+
+
+async def completed(loading: Any) -> None:
+    """Wait for both of the steps that Orbax takes."""
+    await (await loading)
 
 
 # ---- the program of the page -----------------------------------------------------------------------------------------

@@ -123,6 +123,23 @@ def test_a_short_last_batch_that_cannot_be_divided_is_refused_at_the_first_step(
         assert [len(labels) for _, labels in feed.to_jax((EVERYWHERE, None))] == [8, 8, 8, 8, 6]
 
 
+def test_what_is_left_of_an_epoch_is_looked_at_as_well_before_an_iteration_goes_on_with_it() -> None:
+    with feed_of(batch_size=2, num_workers=0) as feed:
+        batches = iter(feed.to_jax())
+        next(batches)
+        state = batches.get_state()
+    for drop_last in (False, True):
+        with feed_of(drop_last=drop_last) as feed:
+            batches = iter(feed.to_jax(BY_ROWS))
+            assert next(batches)[1].tolist() == list(range(8))
+            batches.set_state(state)
+            if drop_last:
+                assert [labels.tolist()[0] for _, labels in batches] == [2, 10, 18, 26]
+            else:
+                with pytest.raises(ff.ConfigError, match=r"pass drop_last=True to .*; batch\[0\] has shape \(6, 2\)"):
+                    next(batches)
+
+
 def test_a_batch_size_that_cannot_be_divided_is_refused() -> None:
     told = refused(BY_ROWS, batch_size=10)
     assert told.startswith(

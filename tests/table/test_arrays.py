@@ -120,12 +120,24 @@ def test_the_sizes_of_batches_are_known_beforehand(options: dict[str, Any], size
         assert tuple(sorted(set(found), reverse=True)) == sizes
 
 
+def test_the_sizes_of_batches_of_a_part_of_an_epoch_are_known_as_well() -> None:
+    with ff.arrays(numbers(), batch_size=10, num_workers=0) as feed:
+        next(iter(feed))
+        state = feed.state_dict()
+    with ff.arrays(numbers(), batch_size=20, num_workers=0) as feed:
+        assert feed.batch_sizes() == (20, 3)
+        feed.load_state_dict(state)
+        assert feed.batch_sizes() == (20, 13, 3)
+        assert [len(batch) for batch in feed] == [20, 20, 20, 20, 13]
+        assert feed.batch_sizes() == (20, 3)
+
+
 def test_shards_and_drop_last_follow_the_schedule() -> None:
     y = np.arange(N)
-    shards = [np.concatenate(fed(y, shard=(rank, 3), shuffle=True)) for rank in range(3)]
+    shards = [np.concatenate(fed(y, shard=(rank, 3), uneven="keep", shuffle=True)) for rank in range(3)]
     assert sorted(np.concatenate(shards).tolist()) == list(range(N))
     assert [len(batch) for batch in fed(y, drop_last=True)] == [10] * 10
-    assert fed(y[:2], shard=(2, 3)) == []
+    assert fed(y[:2], shard=(2, 3), uneven="keep") == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])
