@@ -197,7 +197,7 @@ class Feed:
     def _leave(self, turn: Turn) -> None:
         turn.thread = get_ident()  # another one, perhaps: whichever drops the iterator
         try:
-            turn.batches.clear()
+            turn.drop()
             if not turn.over:
                 self._abandon()
         finally:
