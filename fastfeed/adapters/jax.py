@@ -155,7 +155,7 @@ class JaxIterator(Stateful):
         return Ahead(self._loader, self._put(self._loader.feed.repeat(self._epochs)))
 
     def _put(self, batches: Iterator[Any]) -> Generator[Any, None, None]:
-        self._placement.expect(self._loader.feed.batch_sizes())
+        self._placement.expect(self._loader.feed.job.sizes())
         for batch in batches:
             arrays = self._placement.put(batch)
             del batch

@@ -13,14 +13,10 @@ from typing import Any
 import numpy as np
 import probe
 import pytest
+from jax_devices import jax
 
 import fastfeed as ff
-
-jax = pytest.importorskip("jax", reason="JAX is not installed; `make test-frameworks` installs it")
-
-from examples import p_jax, shapes  # noqa: E402
-
-jax.device_put(0)  # what it opens then stays open, and is nothing that a test has left behind
+from examples import p_jax, shapes
 
 FEEDS: dict[str, Callable[..., ff.Feed]] = {
     "rows": lambda **options: ff.arrays(
@@ -234,6 +230,19 @@ def test_an_iteration_may_run_across_epochs() -> None:
         assert [next(steps).tolist() for _ in range(10)] == two
         with pytest.raises(ff.ConfigError, match="n=-1"):
             loader.repeat(-1)
+
+
+def test_a_loop_that_was_left_has_had_its_epoch_and_its_batches_ahead_are_given_back() -> None:
+    with ff.arrays(np.arange(40, dtype=np.int32), batch_size=8, shuffle=True, num_workers=1) as feed:
+        epochs = [[batch.tolist() for batch in feed] for _ in range(2)]
+        feed.set_epoch(0)
+        loader = feed.to_jax()
+        for batch in loader:
+            assert batch.tolist() == epochs[0][0]
+            break
+        del batch
+        assert [batch.tolist() for batch in loader] == epochs[1]
+        assert feed.stats().copies == 0
 
 
 def test_an_iterator_that_is_closed_is_over_and_the_feed_goes_on() -> None:

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from drive import encode, picture
+from jax_devices import jax
 
 import fastfeed as ff
 
-jax = pytest.importorskip("jax", reason="JAX is not installed; `make test-frameworks` installs it")
-
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P  # noqa: E402
+Mesh, NamedSharding, P = jax.sharding.Mesh, jax.sharding.NamedSharding, jax.sharding.PartitionSpec
 
 MESH = Mesh(np.array(jax.devices()), ("batch",))
 BY_ROWS = NamedSharding(MESH, P("batch"))
