@@ -44,7 +44,9 @@ def rate(loop: Loop, finish: Callable[[Any], object]) -> float:
     return samples / (time.perf_counter() - started)
 
 
-def measure(sides: dict[str, Loop], total: Callable[[Any], Any], finish: Callable[[Any], object]) -> None:
+def measure(
+    sides: dict[str, Loop], total: Callable[[Any], Any], finish: Callable[[Any], object], rounds: int = ROUNDS
+) -> None:
     """Print the rates of the sides, and the medians of their ratios to the first side's in the same round.
 
     `total` adds up a batch where it is, and the sums are compared; `finish` returns when the last batch has arrived.
@@ -54,9 +56,9 @@ def measure(sides: dict[str, Loop], total: Callable[[Any], Any], finish: Callabl
     wanted, *others = ([float(value) for value in values] for values in totals)
     right = [np.allclose(wanted, other, rtol=1e-5, atol=0) for other in others]
     rates: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
-        for name, loop in sides.items():
-            rates[name].append(rate(loop, finish))
+    for number in range(rounds):
+        for name in list(sides) if number % 2 else reversed(sides):
+            rates[name].append(rate(sides[name], finish))
     first = next(iter(rates.values()))
     for name, same in zip(rates, [True, *right], strict=True):
         ratio = statistics.median(a / b for a, b in zip(rates[name], first, strict=True))

@@ -1,6 +1,6 @@
 """Print what a feed's batches cost as JAX arrays, beside the bare feed, and what memory many steps take.
 
-    python bench/table_jax.py [PHOTOS] [--steps 100000]
+    python bench/table_jax.py [PHOTOS] [--rounds 25] [--steps 100000]
 
 Needs JAX, with any device.  Every side of a part runs in turn, several rounds in one process; a row is the median of
 its rate over the first side's of the same round.  The batches are summed where they are, and the sums compared.
@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sides import BATCH, Loop, entered, flat, measure, photographs, ready_made
+from sides import BATCH, ROUNDS, Loop, entered, flat, measure, photographs, ready_made
 
 import fastfeed as ff
 from fastfeed.machine import available_cpus
@@ -64,16 +64,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="?", help="folder of JPEG files")
     parser.add_argument("--workers", type=int, default=max(1, available_cpus() // 2))
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--steps", type=int, default=0, help="how many, to see the memory that they take")
     options = parser.parse_args()
     print(f"{jax.devices()[0].device_kind}, JAX {jax.__version__}, {available_cpus()} processors")
     with ExitStack() as stack:
         print(f"ready-made float32 batches, {options.workers} workers")
-        measure(moving(stack, options.workers), total, jax.block_until_ready)
+        measure(moving(stack, options.workers), total, jax.block_until_ready, options.rounds)
     if options.photos:
         with ExitStack() as stack:
             print(f"photographs, {options.workers} workers")
-            measure(decoding(stack, options.workers, options.photos), total, jax.block_until_ready)
+            measure(decoding(stack, options.workers, options.photos), total, jax.block_until_ready, options.rounds)
     if options.steps:
         print(f"{options.steps} steps")
         remember(options.workers, options.steps)
