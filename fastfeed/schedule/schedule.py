@@ -63,8 +63,8 @@ class Schedule:
         Whether they were not given but found.
     length : int
         Positions of an epoch, of all shards; more than there can be where a sampler does not know.
-    batches : int
-        Batches in an epoch of this shard, likewise.
+    samples, batches : int
+        Positions of an epoch that this shard delivers, and its batches, likewise.
 
     Raises
     ------
@@ -84,6 +84,7 @@ class Schedule:
     world: int = field(init=False, repr=False, compare=False)
     automatic: bool = field(init=False, repr=False, compare=False)
     length: int = field(init=False, repr=False, compare=False)
+    samples: int = field(init=False, repr=False, compare=False)
     batches: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +103,7 @@ class Schedule:
         settled |= {"automatic": isinstance(self.shard, str), "length": length}
         for name, value in settled.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "samples", self.samples_of(ALL))
         object.__setattr__(self, "batches", self.batches_of(ALL))
         self._refuse_nothing()
 
@@ -125,11 +127,6 @@ class Schedule:
     def most_rows(self) -> int:
         """The most samples that a batch may have."""
         return self.batch_size if isinstance(self.order, SamplerOrder) else min(self.batch_size, max(1, self.samples))
-
-    @property
-    def samples(self) -> int:
-        """Positions of an epoch that this shard delivers."""
-        return self.samples_of(ALL)
 
     def samples_of(self, rest: Rest) -> int:
         """Return the number of positions that this shard delivers of what is left of an epoch."""
@@ -188,7 +185,7 @@ class Schedule:
         """Return the number of samples in batch ``k``; ``IndexError`` where there is no such batch."""
         if isinstance(part, array):
             return len(part)
-        samples = self.samples_of(part)
+        samples = self.samples if part is ALL else self.samples_of(part)
         rows = min(self.batch_size, samples - k * self.batch_size)
         if k < 0 or rows <= 0:
             raise IndexError(f"batch {k} of an epoch of {-(-samples // self.batch_size)} batches")
@@ -217,8 +214,11 @@ class Schedule:
         if isinstance(part, array):
             out.cast("B")[: 8 * rows] = part.tobytes()
             return rows
-        at = 0
         first = self.rank + k * self.batch_size * self.world
+        if part is ALL and first + (rows - 1) * self.world < self.length:  # what nearly every batch is
+            self._fill(epoch, first, out[:rows])
+            return rows
+        at = 0
         for position, count in part.runs(first, self.world, rows, self.length):
             self._fill(epoch, position, out[at : at + count])
             at += count
