@@ -110,9 +110,8 @@ class JaxFeed(Adapter, Stateful):
         What to feed; stays usable, but not while this is iterated.
     sharding : jax.sharding.Sharding, jax.Device, a tree of them, or None
         Where arrays are to be.  With a sharding over devices of several processes, each feeds its own part
-        (``shard=(jax.process_index(), jax.process_count())``), and the arrays are global ones.  A tree is one of the
-        batch's structure, or of its upper part: ``(images, labels)``, ``{"image": ..., "label": ...}``.  None is the
-        default device.
+        (``shard="auto"`` of the feed), and the arrays are global ones.  A tree is one of the batch's structure, or of
+        its upper part: ``(images, labels)``, ``{"image": ..., "label": ...}``.  None is the default device.
 
     Raises
     ------

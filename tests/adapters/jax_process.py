@@ -20,7 +20,7 @@ def main(rank: int, address: str, samples: int, **options: object) -> None:
     mesh = Mesh(np.array(jax.devices()), ("batch",))
     total = jax.jit(lambda values: values.sum(axis=0), out_shardings=NamedSharding(mesh, PartitionSpec()))
     values = np.stack([np.arange(samples), np.ones(samples)], axis=1).astype(np.float32)
-    feed = ff.arrays(values, np.arange(samples), batch_size=4, shard=(rank, 2), num_workers=1, **options)
+    feed = ff.arrays(values, np.arange(samples), batch_size=4, shard="auto", num_workers=1, **options)
     with feed.to_jax(NamedSharding(mesh, PartitionSpec("batch"))) as loader:
         for both, labels in loader:
             own = [label for shard in labels.addressable_shards for label in shard.data.tolist()]

@@ -120,6 +120,12 @@ def test_the_sizes_of_batches_are_known_beforehand(options: dict[str, Any], size
         assert tuple(sorted(set(found), reverse=True)) == sizes
 
 
+def test_the_sizes_of_a_samplers_batches_are_not_known() -> None:
+    with ff.arrays(numbers(), batch_size=10, sampler=[[1, 2, 3], [4]], num_workers=0) as feed:
+        assert feed.job.sizes() == ()
+        assert [len(batch) for batch in feed] == [3, 1]
+
+
 def test_the_sizes_of_batches_of_a_part_of_an_epoch_are_known_as_well() -> None:
     with ff.arrays(numbers(), batch_size=10, num_workers=0) as feed:
         next(iter(feed))
