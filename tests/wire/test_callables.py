@@ -163,7 +163,15 @@ def test_an_interrupt_ends_what_the_users_code_starts_and_not_the_worker(tmp_pat
     script = """
 import os, signal, subprocess, sys
 
-CHILD = "import time\\ntry:\\n    print(1, flush=True)\\n    time.sleep(60)\\nexcept KeyboardInterrupt:\\n    print(2)"
+CHILD = '''
+import time
+try:
+    print(1, flush=True)
+    for _ in range(6000):  # an interrupt that comes just before a sleep is not seen until its end
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    print(2)
+'''
 
 def function(value):
     os.kill(os.getpid(), signal.SIGINT)
