@@ -18,7 +18,7 @@ import probe
 import psutil
 import pytest
 from drive import encode, picture
-from user_functions import content
+from user_functions import content, dies_of_red, hangs_on_red, lacks
 
 import fastfeed as ff
 
@@ -298,17 +298,13 @@ def test_a_missing_file_a_folder_and_a_pipe_are_bad_samples(tmp_path: Path) -> N
     assert "directory" in reasons["folder.jpg"]
 
 
-def lacks(image: np.ndarray) -> np.ndarray:
-    return image[{"cat": 1}["dog"]]
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_transform_that_raises_is_named_with_its_line_and_the_file_is_not_blamed(photos: Path, workers: int) -> None:
     with feed_of(photos, transforms=[lacks], num_workers=workers) as feed, pytest.raises(ff.SampleError) as caught:
         next(iter(feed))
     line = lacks.__code__.co_firstlineno + 1
     assert "transform lacks raised KeyError: 'dog' (" in str(caught.value)
-    assert f" ({__file__}, line {line}); mend the function, or pass" in str(caught.value)
+    assert f" ({lacks.__code__.co_filename}, line {line}); mend the function, or pass" in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:no sample of an epoch could be used")
@@ -387,18 +383,6 @@ def test_an_interrupt_between_reaping_and_replacing_forgets_no_worker(
         assert len(probe.workers(feed)) == 2
 
 
-def poisonous(image: np.ndarray) -> np.ndarray:
-    if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return image
-
-
-def endless(image: np.ndarray) -> np.ndarray:
-    if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
-        threading.Event().wait()
-    return image
-
-
 @pytest.fixture
 def one_red(make_folder: Callable[..., Path]) -> Path:
     from PIL import Image
@@ -408,7 +392,9 @@ def one_red(make_folder: Callable[..., Path]) -> Path:
     return make_folder(files)
 
 
-@pytest.mark.parametrize(("call", "word", "timeout"), [(poisonous, "SIGKILL", None), (endless, "timeout=1", 1.0)])
+@pytest.mark.parametrize(
+    ("call", "word", "timeout"), [(dies_of_red, "SIGKILL", None), (hangs_on_red, "timeout=1", 1.0)]
+)
 def test_a_sample_that_kills_or_hangs_its_worker_twice_is_set_aside(
     one_red: Path, call, word: str, timeout: float | None
 ) -> None:
@@ -420,7 +406,7 @@ def test_a_sample_that_kills_or_hangs_its_worker_twice_is_set_aside(
 
 
 def test_a_poisonous_sample_is_raised_with_its_path_and_signal(one_red: Path) -> None:
-    feed = feed_of(one_red, size=16, transforms=[poisonous], batch_size=4)
+    feed = feed_of(one_red, size=16, transforms=[dies_of_red], batch_size=4)
     with feed, pytest.raises(ff.SampleError, match=r"3\.png.*SIGKILL"):
         list(feed)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import ctypes
-import dataclasses
 import functools
 import gc
 import itertools
@@ -26,7 +24,19 @@ import numpy as np
 import probe
 import psutil
 import pytest
-from user_functions import OwnError, draw, draws_late, fail_at_7, square
+from user_functions import (
+    Adder,
+    OwnError,
+    abort,
+    draw,
+    draws_late,
+    exit_with_7,
+    fail_at_7,
+    kill_self,
+    square,
+    with_pool,
+)
+from user_values import Cancelled, Picky, Point, Record, Reused, Unloadable
 
 import fastfeed as ff
 from fastfeed.collate.collate import collate
@@ -177,17 +187,6 @@ def test_an_exception_that_takes_no_notes_is_told_all_the_same() -> None:
         results(raising, range(3))
 
 
-class Point(NamedTuple):
-    x: int
-    y: object = None
-
-
-@dataclasses.dataclass
-class Reused:
-    pixels: object
-    number: int
-
-
 def reusing() -> dict[str, Callable[[int], object]]:
     """Functions that fill what they have returned before."""
     array, small, ints, box = np.zeros((30, 40)), np.zeros(3), [0], {"in": {"image": np.zeros(400)}}
@@ -236,7 +235,7 @@ def plain(value: object) -> object:
     return plain(vars(value)) if isinstance(value, Reused) else value
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])  # one, so that all items fill the same
 @pytest.mark.parametrize("kind", reusing())
 def test_a_function_may_fill_what_it_has_returned_before(kind: str, workers: int) -> None:
     expected = [plain(reusing()[kind](item)) for item in range(11)]
@@ -318,10 +317,6 @@ def test_automatic_chunks_grow_for_quick_functions_and_not_for_slow_or_large_one
 
 
 # ---- errors ----
-
-
-class Cancelled(BaseException):
-    pass
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -449,16 +444,6 @@ def test_a_collate_function_that_raises_names_the_batch() -> None:
         results(square, range(4), batch_size=2, collate=odd)
 
 
-class Picky(Exception):
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
-class Unloadable:
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return int, ("no number",)
-
-
 def test_what_cannot_be_loaded_here_is_told_and_the_feed_lives_on() -> None:
     def awkward(number: int) -> object:
         if number == 1:
@@ -524,20 +509,8 @@ def test_a_function_that_cannot_be_loaded_in_a_worker_is_told(tmp_path: Path, mo
 # ---- deaths ----
 
 
-def kill(number: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def leave(number: int) -> None:
-    os._exit(7)
-
-
-def crash(number: int) -> None:
-    ctypes.CDLL(None).abort()
-
-
 @pytest.mark.parametrize(
-    ("end", "word", "chunk_size"), [(kill, "SIGKILL", 5), (leave, "code 7", 1), (crash, "SIGABRT", 5)]
+    ("end", "word", "chunk_size"), [(kill_self, "SIGKILL", 5), (exit_with_7, "code 7", 1), (abort, "SIGABRT", 5)]
 )
 def test_an_item_that_ends_its_worker_twice_is_named(end: Callable[[int], None], word: str, chunk_size: int) -> None:
     def poisoned(number: int) -> int:
@@ -605,12 +578,6 @@ def test_workers_that_are_killed_from_outside_cost_nothing() -> None:
 
 
 # ---- values ----
-
-
-@dataclasses.dataclass
-class Record:
-    name: str
-    values: np.ndarray
 
 
 def test_arrays_are_writable_views_of_shared_memory_that_outlive_everything() -> None:
@@ -718,42 +685,22 @@ def test_memory_stays_flat_over_many_results_of_changing_shape() -> None:
 # ---- functions of all kinds ----
 
 
-class Adder:
-    def __init__(self, offset: int) -> None:
-        self.offset = offset
-
-    def __call__(self, number: int) -> int:
-        return number + self.offset
-
-    def method(self, number: int) -> int:
-        return number - self.offset
-
-    @classmethod
-    def of_class(cls, number: int) -> str:
-        return f"{cls.__name__} {number}"
-
-    @staticmethod
-    def static(number: int) -> int:
-        return -number
+CALLABLES: dict[str, tuple[Callable[[int], object], list[object]]] = {
+    "lambda": (lambda number: number + 1, [2, 3]),
+    "partial": (functools.partial(pow, 2), [2, 4]),
+    "partial of an operator": (functools.partial(operator.mul, 3), [3, 6]),
+    "object": (Adder(5), [6, 7]),
+    "method": (Adder(5).method, [-4, -3]),
+    "class method": (Adder.of_class, ["Adder 1", "Adder 2"]),
+    "static method": (Adder.static, [-1, -2]),
+    "class": (str, ["1", "2"]),
+    "bounded cache": (functools.lru_cache(maxsize=3)(lambda number: number + 4), [5, 6]),
+    "cache": (functools.cache(square), [1, 4]),
+    "range": (range, [range(1), range(2)]),
+}
 
 
-@pytest.mark.parametrize(
-    ("function", "expected"),
-    [
-        (lambda number: number + 1, [2, 3]),
-        (functools.partial(pow, 2), [2, 4]),
-        (functools.partial(operator.mul, 3), [3, 6]),
-        (Adder(5), [6, 7]),
-        (Adder(5).method, [-4, -3]),
-        (Adder.of_class, ["Adder 1", "Adder 2"]),
-        (Adder.static, [-1, -2]),
-        (str, ["1", "2"]),
-        (functools.lru_cache(maxsize=3)(lambda number: number + 4), [5, 6]),
-        (functools.cache(square), [1, 4]),
-        (range, [range(1), range(2)]),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("function", "expected"), CALLABLES.values(), ids=CALLABLES)
 def test_any_callable_will_do(function: Callable[[int], object], expected: list[object]) -> None:
     assert results(function, [1, 2], num_workers=1) == expected
 
@@ -888,11 +835,6 @@ def test_sets_of_strings_have_one_order_in_all_workers() -> None:
 
 
 # ---- children of workers ----
-
-
-def with_pool(number: int) -> int:
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        return sum(pool.map(square, range(number)))
 
 
 def test_a_function_may_use_a_pool_of_its_own() -> None:

@@ -18,11 +18,14 @@ import numpy as np
 import probe
 import psutil
 import pytest
+from user_decorated import Loader, decorated_batches, decorator_with_options, plain_decorator
 from user_functions import (
+    ArrayHolder,
     OwnError,
     arrays_of_100_kb,
     batches,
     count_up,
+    described,
     each_squared,
     endless,
     failing,
@@ -444,45 +447,6 @@ def test_any_named_argument_can_be_cut(name: str) -> None:
     assert got == [[1, 2], [3]]
 
 
-class Loader:
-    def __init__(self, items: list[int]) -> None:
-        self.items = items
-
-    def train(self, size: int) -> Iterator[np.ndarray]:
-        yield from batches(self.items, size)
-
-    @ff.parallel(num_workers=1)
-    def decorated(self, size: int) -> Iterator[np.ndarray]:
-        yield from batches(self.items, size)
-
-    def __call__(self, items: list[int]) -> Iterator[int]:
-        yield from items
-
-
-def traced(function: Callable[..., Iterator]) -> Callable[..., Iterator]:
-    @functools.wraps(function)
-    def wrapper(*args, **kwargs) -> Iterator:
-        yield from function(*args, **kwargs)
-
-    return wrapper
-
-
-@traced
-def decorated_batches(items: list[int], size: int = 2) -> Iterator[np.ndarray]:
-    yield from batches(items, size)
-
-
-@ff.parallel
-def plain_decorator(items: list[int]) -> Iterator[int]:
-    """Give the items back."""
-    yield from items
-
-
-@ff.parallel(split="items", split_size=2, num_workers=2)
-def decorator_with_options(items: list[int]) -> Iterator[int]:
-    yield from items
-
-
 def test_methods_lambdas_decorated_functions_partials_and_objects_will_do() -> None:
     loader = Loader([1, 2, 3])
     expected = serial([1, 2, 3])
@@ -594,11 +558,6 @@ def test_arrays_that_a_worker_makes_again_and_again_cost_no_page_faults() -> Non
         assert page_faults() - before < 200  # 25 pages an array, where they go back to the system each time
 
 
-def described(x: np.ndarray, rows: range) -> Iterator[tuple[str, list[int]]]:
-    for row in rows:
-        yield type(x).__name__, x[row % 4].tolist()
-
-
 @pytest.mark.parametrize("part", [slice(None), slice(5, 9), slice(None, None, 2)])
 @pytest.mark.parametrize("options", [{}, {"split": "rows", "split_size": 2}, {"split": "rows"}])
 def test_a_read_only_memory_map_is_opened_by_the_workers(tmp_path: Path, options: dict[str, Any], part: slice) -> None:
@@ -620,18 +579,6 @@ def test_a_read_only_memory_map_is_opened_by_the_workers(tmp_path: Path, options
     assert set(names) == {"memmap"}
 
 
-class Holder:
-    def __init__(self, array: np.ndarray) -> None:
-        self.arrays = {"x": [array]}
-
-    def row(self, number: int) -> tuple[str, list[int]]:
-        (x,) = self.arrays["x"]
-        return type(x).__name__, x[number].tolist()
-
-    def rows(self) -> Iterator[tuple[str, list[int]]]:
-        yield from map(self.row, [0, 1] * 50)  # more than are made ahead
-
-
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 @pytest.mark.parametrize("view", ["memmap", "turned", "ndarray"])
 def test_a_memory_map_anywhere_inside_travels_by_the_name_of_its_file(tmp_path: Path, mode: Any, view: str) -> None:
@@ -640,13 +587,13 @@ def test_a_memory_map_anywhere_inside_travels_by_the_name_of_its_file(tmp_path: 
     written.flush()
     x = np.load(tmp_path / "x.npy", mmap_mode=mode)
     kind = "ndarray" if view == "ndarray" else "memmap"
-    holder = Holder(np.asarray(x) if view == "ndarray" else x)
+    holder = ArrayHolder(np.asarray(x) if view == "ndarray" else x)
     expected = [(kind, [0, 1, 2, 3]), (kind, [4, 5, 6, 7])] * 50
     for feed in (
         ff.map(holder.row, [0, 1] * 50, num_workers=1),
-        ff.map(functools.partial(Holder.row, holder), [0, 1] * 50, num_workers=1),
+        ff.map(functools.partial(ArrayHolder.row, holder), [0, 1] * 50, num_workers=1),
         ff.parallel(holder.rows, num_workers=1)(),
-        ff.parallel(Holder.rows, num_workers=1)(holder),
+        ff.parallel(ArrayHolder.rows, num_workers=1)(holder),
     ):
         with feed:
             items = iter(feed)

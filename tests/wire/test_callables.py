@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
+from user_functions import Device
 
 import fastfeed as ff
 
@@ -392,20 +393,6 @@ def test_strings_have_one_hash_in_all_workers(monkeypatch: pytest.MonkeyPatch, e
         assert np.unique(next(iter(images))).tolist() == [number]
 
 
-def cannot_be_made() -> None:
-    raise OSError(5, "no such device here")
-
-
-class Device:
-    """A callable that can be pickled and cannot be loaded."""
-
-    def __call__(self, value: object) -> object:
-        return value
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return cannot_be_made, ()
-
-
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 @pytest.mark.parametrize("size", [8, 64])
 def test_what_cannot_be_loaded_is_reported_with_its_cause(on_error: str, size: int) -> None:
@@ -424,7 +411,7 @@ def test_what_cannot_be_loaded_is_reported_with_its_cause(on_error: str, size: i
                     cause = caught.value.__cause__
                     assert isinstance(cause, OSError)
                     assert cause.errno == 5
-                    assert "in cannot_be_made" in cause.__notes__[0]
+                    assert "in cannot_be_set_up" in cause.__notes__[0]
             assert feed.errors == []
             assert feed.stats().deaths == 0
 
