@@ -14,15 +14,7 @@ import probe
 import pytest
 import user_functions
 from drive import encode, picture
-from user_functions import (
-    Data,
-    cannot_be_set_up,
-    count_set_ups,
-    each_counts_set_ups,
-    set_up,
-    square,
-    walk,
-)
+from user_functions import Data, cannot_be_set_up, count_set_ups, each_counts_set_ups, set_up, square, walk
 
 import fastfeed as ff
 
