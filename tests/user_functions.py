@@ -192,6 +192,12 @@ def content(path: str) -> str:
     return Path(path).read_text() if path else ""
 
 
+def fails_at_every_third(number: int) -> int:
+    if number % 3 == 1:
+        raise ValueError(number)
+    return number
+
+
 # ---- ends of workers ----
 
 

@@ -133,6 +133,10 @@ class Turns:
         if turn.over:
             raise self.ended()
 
+    def waiting(self) -> int:
+        """How many batches are delivered and not yet handed over."""
+        return len(self._last.batches)
+
     def close(self, then: Callable[[], None], timeout_s: float | None = None) -> None:
         """End all turns, and call what is to be done when nobody is inside."""
         self.closed = True
