@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native
@@ -81,9 +81,8 @@ class ChunksJob(FunctionJob):
             any_item = False
             for first, items in parts:
                 keep = snapshot if held and type(items) not in _OF_C else None
-                for index, chunk in self._chunks(first, items, held, keep):
-                    any_item = True
-                    yield epoch, index, chunk
+                begun = yield from self._chunks(epoch, first, items, held, keep)
+                any_item = any_item or begun
             if not any_item:
                 return
 
@@ -113,20 +112,22 @@ class ChunksJob(FunctionJob):
             yield low, map(iterable.__getitem__, range(low, high))
 
     def _chunks(
-        self, first: int, items: Iterator[Any], held: bool, keep: Callable[[Any], Any] | None
-    ) -> Iterator[tuple[int, list[Any]]]:
-        more = True
+        self, epoch: int, first: int, items: Iterator[Any], held: bool, keep: Callable[[Any], Any] | None
+    ) -> Generator[Unit, None, bool]:
+        """Cut items into chunks, the first of them with this index; whether there was any."""
+        before, more = first, True
         while more:
             wanted = self._fixed or self._chunk
             if not held:
                 wanted = 1
             chunk, stopped = self._pull(items, wanted, keep)
             if chunk:
-                yield first, chunk
+                yield epoch, first, chunk
             if stopped is not None:  # what came before it is on its way
                 raise stopped
             first += len(chunk)
             more = len(chunk) == wanted
+        return first > before
 
     def _pull(
         self, items: Iterator[Any], wanted: int, keep: Callable[[Any], Any] | None
@@ -202,17 +203,23 @@ class ChunksJob(FunctionJob):
                 failure = worker_error(self._caller.name(), what, error, text)
         self.ledger.samples += len(items) - len(failures)
         if self._delivered is not None:
-            count = len(items)
-            missing: Collection[int] = ()
             if failures or self._set_aside:
-                missing = {*failures, *self._set_aside}
-                if self._on_error == "raise":
-                    count = min(missing)  # what is behind it is not done, and it would fail again
-                elif self._on_error == "replace":
-                    missing = ()
-            self._delivered.note(epoch, first, count, len(results), missing)
-            self._set_aside = ()
+                self._note_without(unit, len(results), {*failures, *self._set_aside})
+            else:
+                self._delivered.note(epoch, first, len(items), len(results), ())
         return results, failure
+
+    def _note_without(self, unit: Unit, results: int, missing: set[int]) -> None:
+        """Note a chunk of which items have failed."""
+        epoch, first, items = unit
+        done = len(items)
+        if self._on_error == "raise":
+            done = min(missing)  # what is behind it is not done, and it would fail again
+        elif self._on_error == "replace":
+            missing.clear()
+        self._set_aside = ()
+        assert self._delivered is not None
+        self._delivered.note(epoch, first, done, results, missing)
 
     def what(self, unit: Unit) -> str:
         """Name the items of a chunk."""

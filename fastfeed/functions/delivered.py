@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from typing import Any
 
 from fastfeed.engine.feed import TOGETHER
 from fastfeed.schedule.cursor import Position
@@ -30,8 +29,11 @@ class Delivered:
         self.moved = False  # whether that is not simply after this one
         self._batched = batched
         self._at = Position()
-        # Epoch, index of the first item, items, results, and the offsets of items without one.
-        self._last: deque[list[Any]] = deque()
+        # The last chunks, joined where one follows the other and nothing is missing: epoch, index of the first item,
+        # items, results, and the offsets of items without one.
+        self._noted: deque[tuple[int, int, int, int, Collection[int]]] = deque()
+        self._joined = (-1, 0)  # epoch and first item of those that are being joined
+        self._next = -1  # the item that would join them
 
     def move(self, position: Position) -> None:
         """Let the next iteration begin here."""
@@ -40,32 +42,40 @@ class Delivered:
     def begin(self) -> Position:
         """Begin an iteration: where."""
         self._at, self.moved = self.start, False
-        self._last.clear()
+        self._noted.clear()
+        self._joined, self._next = (-1, 0), -1
         self.start = Position(self._at.epoch + 1, [progress.copy() for progress in self._at.progress[1:]])
         return self._at.copy()
 
     def note(self, epoch: int, first: int, items: int, results: int, missing: Collection[int]) -> None:
         """Note the results of a chunk, or of as many of its items as are done for good."""
+        if first == self._next and epoch == self._joined[0] and not missing:
+            self._next = first + items
+            return
+        self._end_joined()
         if epoch >= self.start.epoch:
             self.start = Position(epoch + 1)
-        noted = self._last
-        if noted and not self._batched and not missing:
-            last = noted[-1]
-            if last[1] + last[2] == first and last[0] == epoch and not last[4]:
-                last[2] += items
-                last[3] += results
-                return
-        noted.append([epoch, first, items, results, missing])
-        if len(noted) > _NOTED:
-            epoch, first, items, _, _ = noted.popleft()
+        if missing or self._batched:
+            self._noted.append((epoch, first, items, results, missing))
+        else:
+            self._joined, self._next = (epoch, first), first + items
+        if len(self._noted) > _NOTED:
+            epoch, first, items, _, _ = self._noted.popleft()
             self._count(self._at, epoch, first, items)
+
+    def _end_joined(self) -> None:
+        if self._next >= 0:
+            (epoch, first), items = self._joined, self._next - self._joined[1]
+            self._noted.append((epoch, first, items, items, ()))
+            self._next = -1
 
     def position(self, waiting: int, count: int) -> Position:
         """Where the loop stands, which has not had the last so many results, of an epoch of so many items."""
         if self.moved:
             return self.start
         at = self._at.copy()
-        noted = [tuple(one) for one in self._last]
+        self._end_joined()
+        noted = list(self._noted)
         while waiting:
             epoch, first, items, results, missing = noted.pop()
             had = results - waiting
