@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import fastfeed as ff
+import fastfeed.engine.feed as feed_module
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
@@ -152,6 +153,12 @@ def has_copied(feed: ff.Feed) -> bool:
 def damage(feed: ff.Feed) -> None:
     """Overwrite the first word of the batch that is to be delivered next."""
     set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def hold_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every source count as a slow one, to be held off for as long as anything is pending."""
+    monkeypatch.setattr(feed_module, "_SLOW_SOURCE_NS", -1)
+    monkeypatch.setattr(feed_module, "_PART_TO_HOLD_OFF", 1e-9)
 
 
 def room(items: Any) -> int:

@@ -46,8 +46,12 @@ _NOTHING: dict[int, Any] = {}
 _BRISK_NS = 100_000
 # How often somebody looks for deaths and for workers that take too long, where the loop never waits.
 _LOOK_NS = 50_000_000
-# A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
+# A source that takes longer than this for a unit is one to wait for, like a socket: what is complete goes first, and
+# what is about to be: for this part of the time that the last unit took.
 _SLOW_SOURCE_NS = 10_000_000
+_PART_TO_HOLD_OFF = 32
+# How often a source is looked at that is not to be asked: nobody says when it has something.
+_LOOK_AT_SOURCE_S = 0.01
 # A feed that is dropped or outlives the program waits this long for a thread that is inside next().
 _PATIENCE_S = 2.0
 
@@ -201,12 +205,12 @@ class Feed:
             if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
                 self._look(running)
             self._sweep(running)
-            self._open(running, units)
+            hold_off_s = self._open(running, units)
             if units.over and not self._pending:
                 turn.failure, units.failure = units.failure, None
                 turn.raise_failure()
                 return
-            done = self._first_complete(running) or self._wait(turn, running)
+            done = self._first_complete(running) or self._wait(turn, running, hold_off_s)
             while done is not None:
                 turn.failure = self._deliver(turn, running, done)
                 # What holds no slot is handed over together: small units spend less on going round.  Not so many of
@@ -244,12 +248,15 @@ class Feed:
         self._totals = lambda: _added(before, totals())
         return _Running(ring, crew, recovery)
 
-    def _open(self, running: _Running, units: Units) -> None:
-        """Fill the free slots; nothing is taken from the units before there is a slot for it."""
+    def _open(self, running: _Running, units: Units) -> float | None:
+        """Fill the free slots; nothing is taken from the units before there is a slot for it.
+
+        Seconds to wait for what is pending before the source is asked again, if it is to be held off.
+        """
         ring, crew, job = running.ring, running.crew, self._job
         while not units.over and (slot := ring.next_free()) is not None:
-            if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
-                return
+            if self._pending and (hold_off_s := self._holds_off(running, units)):
+                return hold_off_s
             try:
                 unit = units.pull()
                 order = None if unit is None else job.order(unit, slot.index, None)
@@ -263,10 +270,21 @@ class Feed:
                 order, units.failure = None, error
             if order is None:
                 units.over = True
-                return
+                break
             ring.open(slot, unit, epoch, rows, worker)
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
+        return None
+
+    def _holds_off(self, running: _Running, units: Units) -> float:
+        """How long to see to what is pending before the source is asked, which may wait for it, or for long; or 0."""
+        if not self._job.at_hand():
+            return _LOOK_AT_SOURCE_S
+        if units.took_ns <= _SLOW_SOURCE_NS:
+            return 0.0
+        if self._first_complete(running):
+            return _LOOK_AT_SOURCE_S
+        return max(0, units.came_ns + units.took_ns // _PART_TO_HOLD_OFF - time.perf_counter_ns()) / 1e9
 
     def _sweep(self, running: _Running) -> bool:
         """Bring slots back; whether any is free."""
@@ -296,7 +314,7 @@ class Feed:
                 return None
         return None
 
-    def _wait(self, turn: Turn, running: _Running) -> Slot | None:
+    def _wait(self, turn: Turn, running: _Running, hold_off_s: float | None) -> Slot | None:
         """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
         ring, crew, recovery = running.ring, running.crew, running.recovery
         if self._pending and self._engine.ordered and not ring.payloads:
@@ -313,7 +331,9 @@ class Feed:
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            if not crew.wait(recovery.until_deadline()):
+            deadline_s = recovery.until_deadline()
+            timeout_s = min((s for s in (deadline_s, hold_off_s) if s is not None), default=None)
+            if not crew.wait(timeout_s) and timeout_s is deadline_s:
                 crew.wake()  # whoever was to do the work may be stopped: the others look, too
         finally:
             ring.want_no_signal()

@@ -30,8 +30,8 @@ class Units:
         Nothing more is to be pulled.
     failure : Exception or None
         Why there is nothing more, where that is not simply the end.
-    took_ns : int
-        How long the last unit took to come.
+    took_ns, came_ns : int
+        How long the last unit took to come, and when it came.
     """
 
     def __init__(self, units: Iterator[Any], clock: Clock, turns: Turns, turn: Turn) -> None:
@@ -41,7 +41,7 @@ class Units:
         self._turn = turn
         self.over = False
         self.failure: Exception | None = None
-        self.took_ns = 0
+        self.took_ns = self.came_ns = 0
 
     def any(self) -> bool:
         """Whether there is a first unit; it is pulled, and comes next."""
@@ -59,7 +59,8 @@ class Units:
             unit = None if turn.over else next(self._units, None)
         finally:
             turn.thread = thread
-        self.took_ns = took_ns = time.perf_counter_ns() - asked
+        self.came_ns = came_ns = time.perf_counter_ns()
+        self.took_ns = took_ns = came_ns - asked
         self._clock.pull_ns += took_ns
         if turn.over:
             raise self._turns.ended()

@@ -14,6 +14,7 @@ from fastfeed.engine.ring import Totals
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.job import FunctionJob
+from fastfeed.functions.queues import Queues
 from fastfeed.wire import frame
 from fastfeed.wire.failure import said, worker_error
 from fastfeed.wire.snapshot import FIXED, snapshot
@@ -61,6 +62,7 @@ class ChunksJob(FunctionJob):
         self._fixed = batch_size or chunk_size
         self._batched = batch_size is not None
         self._on_error = on_error
+        self._queues: Queues | None = None  # of the iterable that is being gone through
         self._chunk = 1
         self._pull_s = self._item_bytes = 0.0  # of one item
 
@@ -76,37 +78,52 @@ class ChunksJob(FunctionJob):
                     f"map() a list, or an object whose __iter__ begins afresh"
                 )
             self._begun = True
-            keep = snapshot if held and type(items) not in _OF_C else None
+            quiet = type(items) in _OF_C
+            keep = snapshot if held and not quiet else None
+            self._queues = None if quiet else Queues(items) or None
             first = 0
             more = True
             while more:
                 wanted = self._fixed or self._chunk
                 if not held:
                     wanted = 1
-                chunk, stopped = self._pull(items, wanted, keep)
+                chunk, more, stopped = self._pull(items, wanted, keep)
                 if chunk:
                     yield epoch, first, chunk
                 if stopped is not None:  # what came before it is on its way
                     raise stopped
                 first += len(chunk)
-                more = len(chunk) == wanted
             if first == 0:
                 return
 
+    def at_hand(self) -> bool:
+        """Whether the iterable does not wait for the loop, as far as is known."""
+        return self._queues is None or not self._queues.are_empty()
+
     def _pull(
         self, items: Iterator[Any], wanted: int, keep: Callable[[Any], Any] | None
-    ) -> tuple[list[Any], Exception | None]:
+    ) -> tuple[list[Any], bool, Exception | None]:
+        """The next items, whether more may follow, and what was raised after them."""
         chunk: list[Any] = []
-        stopped = None
+        more, stopped = True, None
+        queues = self._queues
+        empty = queues is not None and queues.are_empty()
+        # One by one where the iterable may wait for what becomes of the item before; a batch has to be whole.
+        step = wanted if self._batched or not queues else 1
         begun = time.perf_counter()
         try:
             # Not imported here: without NumPy there are no arrays.
             array = getattr(sys.modules.get("numpy"), "ndarray", None)
-            _native.pull(items, chunk, wanted, FIXED, keep, array)
+            while more and len(chunk) < wanted and not (chunk and queues and queues.are_empty()):
+                had = len(chunk)
+                _native.pull(items, chunk, step, FIXED, keep, array)
+                more = len(chunk) == had + step
         except Exception as error:
             stopped = error
+        if chunk and empty and queues:
+            queues.gave_while_empty()
         self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)
-        return chunk, stopped
+        return chunk, more, stopped
 
     def task(self, unit: Unit, without: list[int]) -> tuple[Chunk, int]:
         """The chunk as it is, and what to leave out of it."""

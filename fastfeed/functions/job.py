@@ -67,6 +67,10 @@ class FunctionJob:
         """Slots where the user names none."""
         return 2 + 2 * workers
 
+    def at_hand(self) -> bool:
+        """Whether the next unit can be had at once, as far as is known."""
+        return True
+
     def results(self, unit: Any, reply: Any) -> Delivery:
         """What the user gets for a reply, and what is to be raised after that."""
         raise NotImplementedError

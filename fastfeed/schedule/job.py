@@ -111,6 +111,10 @@ class ScheduledJob:
         """(epoch, batch) in the order of opening."""
         return self._cursor.begin(epochs)
 
+    def at_hand(self) -> bool:
+        """A schedule waits for nobody."""
+        return True
+
     def order(self, unit: Unit, index: memoryview, without: list[int] | None) -> Order:
         """Write the batch's indices; any worker may take it."""
         epoch, batch = unit
