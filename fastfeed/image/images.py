@@ -13,14 +13,8 @@ from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.image.finish import caller, finisher, held_by_callables, name_of
-from fastfeed.image.plan import (
-    DEFAULT_MAX_BYTES,
-    DEFAULT_MAX_PIXELS,
-    DEFAULT_MAX_SCANS,
-    Compiled,
-    Limits,
-    compile_plan,
-)
+from fastfeed.image.limits import DEFAULT_MAX_PIXELS
+from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_SCANS, Compiled, Limits, compile_plan
 from fastfeed.image.transforms import Size
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.rank import warn_if_unsharded
@@ -110,8 +104,9 @@ def images(
     orient : bool
         Turn images upright by their EXIF orientation, or XMP's where there is none.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
-        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a file that is far more
+        work than its size gives reason for: 9 megapixels of colour or 16 of grey in 64 KiB of PNG, say, or a JPEG of
+        empty scans.  `max_pixels` (`max_scans` of a JPEG) above its default allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
