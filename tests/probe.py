@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import fastfeed as ff
-import fastfeed.engine.feed as feed_module
+from fastfeed.engine import unit
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
@@ -122,7 +122,7 @@ def call_after_the_grace(monkeypatch: pytest.MonkeyPatch, called: Callable[[], o
 
 def job(feed: ff.Feed) -> Any:
     """The feed's job, for patching its public methods."""
-    return feed._job
+    return feed.job
 
 
 def ring(feed: ff.Feed) -> Ring:
@@ -137,17 +137,17 @@ def ring_bytes(feed: ff.Feed) -> int:
 
 def chunk_size(feed: ff.Feed) -> int:
     """How many items the next chunk of a map will have."""
-    return feed._job._chunk
+    return feed.job._chunk
 
 
 def table_fd(feed: ff.Feed) -> int | None:
     """The descriptor of what all workers share besides the ring; it is made if it is not there yet."""
-    return feed._job.table_fd()
+    return feed.job.table_fd()
 
 
 def has_copied(feed: ff.Feed) -> bool:
     """Whether a feed of arrays has made its copies."""
-    return feed._job._columns._fd is not None
+    return feed.job._columns._fd is not None
 
 
 def damage(feed: ff.Feed) -> None:
@@ -157,8 +157,8 @@ def damage(feed: ff.Feed) -> None:
 
 def hold_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every source count as a slow one, to be held off for as long as anything is pending."""
-    monkeypatch.setattr(feed_module, "_SLOW_SOURCE_NS", -1)
-    monkeypatch.setattr(feed_module, "_PART_TO_HOLD_OFF", 1e-9)
+    monkeypatch.setattr(unit, "_SLOW_SOURCE_NS", -1)
+    monkeypatch.setattr(unit, "_PART_TO_HOLD_OFF", 1e-9)
 
 
 def room(items: Any) -> int:

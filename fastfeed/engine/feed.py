@@ -21,7 +21,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from threading import get_ident
 from types import GeneratorType
@@ -38,21 +38,17 @@ from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.engine.unit import Clock, Units
-from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
+from fastfeed.errors import ConfigError, FeedClosed, RingMemoryError, SampleError
 from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole
 
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
+# No more batches than this are handed over together.
+TOGETHER = 4096
 # How often somebody looks for deaths and for workers that take too long, where the loop never waits.
 _LOOK_NS = 50_000_000
-# A source that takes longer than this for a unit is one to wait for, like a socket: what is complete goes first, and
-# what is about to be: for this part of the time that the last unit took.
-_SLOW_SOURCE_NS = 10_000_000
-_PART_TO_HOLD_OFF = 32
-# How often a source is looked at that is not to be asked: nobody says when it has something.
-_LOOK_AT_SOURCE_S = 0.01
 # A feed that is dropped or outlives the program waits this long for a thread that is inside next().
 _PATIENCE_S = 2.0
 
@@ -75,10 +71,13 @@ class Feed:
     iteration begins with its first ``next``: an iterator that is never stepped changes nothing.  A loop may ``break``
     and start again; a newer iteration ends an older one (`FeedClosed`).  Batches are views of shared memory that
     nothing overwrites while you keep them; if you keep many, further ones are copies.
+
+    `job` is what is fed, for plans and adapters.
     """
 
-    def __init__(self, job: Job, engine: EngineOptions) -> None:
-        self._job = job
+    def __init__(self, job: Job, engine: EngineOptions, plan: Callable[[], Any] | None = None) -> None:
+        self.job = job
+        self._plan = plan
         self._engine = engine
         self._workers = engine.workers()
         self._held = 1  # batches that the loop holds when it asks for the next
@@ -111,11 +110,11 @@ class Feed:
         )
 
     def __len__(self) -> int:
-        return self._job.length()
+        return self.job.length()
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
-        self._job.set_epoch(whole("epoch", epoch, 0))
+        self.job.set_epoch(whole("epoch", epoch, 0))
 
     def reserve(self, batches: int) -> None:
         """Let the loop hold this many batches at once; from the next iteration on the ring has slots for them.
@@ -131,18 +130,30 @@ class Feed:
         self._held = max(self._held, whole("batches", batches, 1, MAX_SLOTS))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the feed stands: everything delivered so far is behind it.  Plain values, a few dozen bytes."""
-        return self._job.state()
+        """Where the feed stands: everything that the loop was given is behind it.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next ``iter`` go on where a state was taken.
+        Returns
+        -------
+        dict
+            Plain values that JSON keeps.  One state restores all ranks, and as many ranks and workers as you like, with
+            another batch size; but where several ranks deliver with ``ordered=False``, each has a state of its own.
+        """
+        return self.job.state(self._engine.ordered or not self._workers, self._turns.waiting())
+
+    def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Let the next iteration go on where a state was taken.
+
+        Parameters
+        ----------
+        state : dict, or list of dict
+            A state, of any rank; or those of all ranks, where they were taken with ``ordered=False``.
 
         Raises
         ------
         ConfigError
-            If the state was taken from a feed with another source length, batch size, seed, order or shard.
+            If it is no state, or that of a feed with another source, order or seed.
         """
-        self._job.load(state)
+        self.job.load(state)
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         turn = self._turns.make()
@@ -157,7 +168,7 @@ class Feed:
         try:
             turn.thread = get_ident()
             self._turns.begin(turn)
-            units = Units(self._job.units(epochs, self._workers), clock, self._turns, turn)
+            units = Units(self.job.units(epochs, self._workers), clock, self._turns, turn)
             run = self._run(turn, units) if self._workers else self._run_here(turn, units)
             for _ in run:
                 turn.thread = 0
@@ -187,7 +198,7 @@ class Feed:
     def _leave(self, turn: Turn) -> None:
         turn.thread = get_ident()  # another one, perhaps: whichever drops the iterator
         try:
-            turn.batches.clear()
+            turn.drop()
             if not turn.over:
                 self._abandon()
         finally:
@@ -199,7 +210,7 @@ class Feed:
 
     def _run_here(self, turn: Turn, units: Units) -> Iterator[None]:
         self._abandon()
-        for batches, failure in self._job.run_here(iter(units)):
+        for batches, failure in self.job.run_here(iter(units)):
             turn.batches.extend(batches)
             batches.clear()  # the generator's frame must not keep them alive
             turn.failure = failure
@@ -216,7 +227,7 @@ class Feed:
         if not units.any():
             return  # no worker is started for nothing
         running = self._running
-        if running is not None and (running.held < self._held or self._job.is_outdated()):
+        if running is not None and (running.held < self._held or self.job.is_outdated()):
             self._end_workers()
         running = self._started()
         ring, half = running.ring, len(running.ring.slots) // 2
@@ -235,7 +246,7 @@ class Feed:
                 # What holds no slot is handed over together: small units spend less on going round.  Not so many of
                 # them, nor to a slow loop, that the workers would wait for slots to be opened.
                 more = self._brisk and len(self._pending) > half and turn.failure is None and not ring.holds
-                done = self._first_complete(running) if more else None
+                done = self._first_complete(running) if more and len(turn.batches) < TOGETHER else None
             if turn.batches:
                 yield
             turn.raise_failure()
@@ -247,7 +258,7 @@ class Feed:
         return self._running
 
     def _start(self) -> _Running:
-        job, engine, workers = self._job, self._engine, self._workers
+        job, engine, workers = self.job, self._engine, self._workers
         crew = None
         with limits_named(workers):
             ring = ring_of(job.shape(workers), engine.prefetch, self._held, workers, job.remedies.less_memory)
@@ -268,14 +279,13 @@ class Feed:
         return _Running(ring, crew, recovery, self._held)
 
     def _open(self, running: _Running, units: Units) -> float | None:
-        """Fill the free slots; nothing is taken from the units before there is a slot for it.
-
-        Seconds to wait for what is pending before the source is asked again, if it is to be held off.
-        """
-        ring, crew, job = running.ring, running.crew, self._job
+        """Fill the free slots, one unit at a time; seconds before the source is asked, where it is held off."""
+        ring, crew, job = running.ring, running.crew, self.job
         while not units.over and (slot := ring.next_free()) is not None:
-            if self._pending and (hold_off_s := self._holds_off(running, units)):
-                return hold_off_s
+            if self._pending and (units.are_slow or not job.at_hand()):
+                hold_off_s = units.hold_off_s(job.at_hand(), self._first_complete(running) is not None)
+                if hold_off_s > 0:
+                    return hold_off_s
             try:
                 unit = units.pull()
                 order = None if unit is None else job.order(unit, slot.index, None)
@@ -294,16 +304,6 @@ class Feed:
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
         return None
-
-    def _holds_off(self, running: _Running, units: Units) -> float:
-        """How long to see to what is pending before the source is asked, which may wait for it, or for long; or 0."""
-        if not self._job.at_hand():
-            return _LOOK_AT_SOURCE_S
-        if units.took_ns <= _SLOW_SOURCE_NS:
-            return 0.0
-        if self._first_complete(running):
-            return _LOOK_AT_SOURCE_S
-        return max(0, units.came_ns + units.took_ns // _PART_TO_HOLD_OFF - time.perf_counter_ns()) / 1e9
 
     def _sweep(self, running: _Running) -> bool:
         """Bring slots back; whether any is free."""
@@ -350,9 +350,7 @@ class Feed:
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            deadline_s = recovery.until_deadline()
-            timeout_s = min((s for s in (deadline_s, hold_off_s) if s is not None), default=None)
-            if not crew.wait(timeout_s) and timeout_s is deadline_s:
+            if not crew.wait(recovery.until_deadline(hold_off_s)) and hold_off_s is None:
                 crew.wake()  # whoever was to do the work may be stopped: the others look, too
         finally:
             ring.want_no_signal()
@@ -373,7 +371,7 @@ class Feed:
     def _prepare(self, ring: Ring, slot: Slot) -> None:
         """Have the job make ready what it can: before the sleep, while the caches are warm, it takes a tenth of it."""
         if slot.prepared is None:
-            slot.prepared = self._job.prepare(ring.lease(slot), slot.indices)
+            slot.prepared = self.job.prepare(ring.lease(slot), slot.indices)
 
     def _deliver(self, turn: Turn, running: _Running, slot: Slot) -> Exception | None:
         """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""
@@ -386,7 +384,7 @@ class Feed:
             self._prepare(ring, slot)
         unit = slot.unit
         set_aside = recovery.set_aside(slot) if recovery.blames else _NOTHING
-        batches, failure = self._job.deliver(unit, ring.collect(slot), set_aside)
+        batches, failure = self.job.deliver(unit, ring.collect(slot), set_aside)
         turn.batches.extend(batches)
         if running.crew.unstarted:
             running.crew.start_more()
@@ -412,23 +410,29 @@ class Feed:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""
         return None if self._running is None else self._running.ring.memory()
 
+    def plan(self) -> Any:
+        """Return the batches as a pure function of epoch and number, `fastfeed.schedule.plan.Plan`."""
+        if self._plan is None:
+            raise ConfigError("plan() is for feeds of images() and arrays(), whose batches can be asked for by number")
+        return self._plan()
+
     # ---- the rest ----
 
     @property
     def classes(self) -> list[str] | None:
         """Names of the classes, by integer label, where the labels came from folders."""
-        return self._job.classes
+        return self.job.classes
 
     @property
     def errors(self) -> list[SampleError]:
         """Every bad sample met so far, once each, in the order of their index."""
-        errors = self._job.ledger.errors
+        errors = self.job.ledger.errors
         return [errors[index] for index in sorted(errors)]
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
         _, size, read_ns, work_ns, idle_ns = self._totals()
-        ledger = self._job.ledger
+        ledger = self.job.ledger
         return Stats(
             batches=self._delivered,
             samples=ledger.samples,
@@ -443,7 +447,7 @@ class Feed:
             deaths=ledger.deaths,
             copies=ledger.copies,
             failed=len(ledger.errors),
-            remedies=self._job.remedies,
+            remedies=self.job.remedies,
         )
 
     def close(self) -> None:

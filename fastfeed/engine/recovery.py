@@ -73,9 +73,10 @@ class Recovery:
         """Forget all blame: the open slots were taken back."""
         self.blames.clear()
 
-    def until_deadline(self) -> float | None:
+    def until_deadline(self, at_most: float | None = None) -> float | None:
         """Seconds until the first worker will have spent too long on what it does, or None where no time is set."""
-        left = [DYING_S - spent for *_, spent in self._crew.dying()]
+        left = [] if at_most is None else [at_most]
+        left += [DYING_S - spent for *_, spent in self._crew.dying()]
         if self._timeout is not None:
             left.append(self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
             left += [self._timeout + _LOAD_S - spent for *_, spent in self._crew.loading()]

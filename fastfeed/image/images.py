@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
@@ -19,6 +20,7 @@ from fastfeed.image.transforms import Size
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
+from fastfeed.schedule.plan import Plan
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# So many names tell a source from another one, in a saved state.
+_NAMES = 64
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
 _MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
 
@@ -52,6 +56,7 @@ def images(
     with_index: bool = False,
     on_error: str = "raise",
     shard: tuple[int, int] | None = None,
+    uneven: str = "pad",
     exact: bool = False,
     orient: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -99,6 +104,10 @@ def images(
         down as the crop reaches.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
+    uneven : {"pad", "drop", "keep"}
+        Where the samples cannot be dealt evenly to the shards: some are given a first sample of the epoch once more,
+        the last few are left out, or some shards have a sample more, and so perhaps a batch, for which others that
+        wait for them in each step would wait for ever.
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
@@ -132,6 +141,9 @@ def images(
     RingMemoryError, SampleError, WorkerDied
         While iterating.
     """
+    if isinstance(transforms, Iterator):
+        transforms = list(transforms)  # it serves once, and a plan needs it again
+    given = dict(locals())
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     if (refused := _native.simd_refused()) is not None:
         raise ConfigError(
@@ -147,8 +159,12 @@ def images(
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
-    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
-    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, initializer), engine)
+    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard, uneven)
+    given |= {"seed": seed, "shard": schedule.shard}
+    if not isinstance(source, str | os.PathLike) or not isinstance(labels, str | None):
+        given |= {"source": found, "labels": "auto", "exclude": None, "classes": None}
+    job = _ImageJob(found, compiled, schedule, on_error, with_index, initializer)
+    return Feed(job, engine, lambda: Plan(images, (), given))
 
 
 class _ImageJob(ScheduledJob):
@@ -308,6 +324,19 @@ class _ImageJob(ScheduledJob):
 
     def has_unusable(self) -> bool:
         return self._labels is not None and bool(self._labels.missing)
+
+    def source_digest(self) -> str:
+        """By some of the names, without their folder, which may lie elsewhere next time."""
+        count = len(self._source)
+        names = (os.path.basename(self._source.name(index)) for index in range(0, count, -(-count // _NAMES)))
+        return hashlib.blake2s("\0".join(names).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+    def described(self) -> Iterator[bytes]:
+        yield self._compiled.plan + (self._compiled.finish_plan or b"")
+        yield b"\0".join(frame.filled(*framed) for framed in self._frames())
+        for index in range(len(self._source)):
+            yield os.path.basename(self._source.name(index)).encode(errors="surrogateescape")
+            yield repr(None if self._labels is None else self._labels[index]).encode()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         parts: list[Any] = list(arrays)

@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fastfeed import options, tree
 from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Shape, Taken
-from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.schedule.cursor import Cursor
-from fastfeed.schedule.schedule import Schedule
+from fastfeed.errors import SampleError, WorkerError
+from fastfeed.schedule import state
+from fastfeed.schedule.cursor import Cursor, Unit
+from fastfeed.schedule.schedule import ALL, Schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from fastfeed.wire.row_failure import RowFailure
 
     Reason: TypeAlias = str | RowFailure
-
-Unit = tuple[int, int]  # epoch, batch
 
 
 class ScheduledJob:
@@ -40,9 +40,11 @@ class ScheduledJob:
         self.ledger = Ledger()
         self.classes: list[str] | None = None
         self._schedule = schedule
-        self._cursor = Cursor(schedule.batches)
+        self._cursor = Cursor(schedule)
         self._row_bytes = row_bytes
         self._on_error = on_error
+        self._digest_of_source: str | None = None
+        self._maker: Callable[..., dict[int, Any]] | None = None
         self._barren = 0  # batches on end in which no sample could be used
 
     # ---- what a subclass says ----
@@ -96,6 +98,14 @@ class ScheduledJob:
         """Whether any sample is unusable."""
         return False
 
+    def source_digest(self) -> str:
+        """Tell this source from others of as many samples: a few characters, the same wherever it lies."""
+        raise NotImplementedError
+
+    def described(self) -> Iterator[bytes]:
+        """What decides the rows besides the order, for the digest of a plan."""
+        raise NotImplementedError
+
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         """What the user gets for these rows."""
         raise NotImplementedError
@@ -108,7 +118,7 @@ class ScheduledJob:
         return Shape(default_prefetch(workers, rows), rows, self._row_bytes)
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
-        """(epoch, batch) in the order of opening."""
+        """Batches in the order of opening."""
         return self._cursor.begin(epochs)
 
     def at_hand(self) -> bool:
@@ -117,8 +127,8 @@ class ScheduledJob:
 
     def order(self, unit: Unit, index: memoryview, without: list[int] | None) -> Order:
         """Write the batch's indices; any worker may take it."""
-        epoch, batch = unit
-        return epoch, self._schedule.fill(epoch, batch, index), -1, None
+        epoch, batch, rest = unit
+        return epoch, self._schedule.fill(epoch, batch, index, rest), -1, None
 
     def forbidden(self, row: int, rows: int) -> range:
         """Forbid the row itself."""
@@ -143,28 +153,37 @@ class ScheduledJob:
             death = set_aside.get(row)
             reasons[row] = self.reason(code, content) if death is None else f"{death}; the sample was tried twice"
         failed.clear()  # or a traceback would keep what the rows held
-        return self._finish(unit, arrays, indices, reasons, scarce)
+        return self._handed(unit, self._finish(arrays, indices, reasons, scarce))
+
+    def _handed(self, unit: Unit, batches: list[Any]) -> Delivery:
+        # Last, so that a batch which an interrupt has lost counts as not delivered.
+        self._cursor.advance(unit[0], unit[1])
+        return batches, None
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""
-        import numpy as np
-
         make = self.batch_maker()
         for unit in units:
-            rows = self._schedule.rows(unit[1])
-            indices = np.empty(rows, np.int64)
-            self._schedule.fill(*unit, indices.data)
-            memory = np.empty(self._schedule.rows(0) * self._row_bytes + 63, np.uint8)
+            yield self._handed(unit, self._made(unit, make, None))
+
+    def _made(self, unit: Unit, make: Callable[..., dict[int, Any]], memory: Any) -> list[Any]:
+        import numpy as np
+
+        epoch, batch, rest = unit
+        rows = self._schedule.rows(batch, rest)
+        indices = np.empty(rows, np.int64)
+        self._schedule.fill(epoch, batch, indices.data, rest)
+        if memory is None:
+            memory = np.empty(self.batch_bytes + 63, np.uint8)
             memory = memory[-memory.ctypes.data % 64 :]
-            arrays = self.views(memory, rows)
-            reasons = make(unit[0], indices, memory, arrays)
-            del memory
-            yield self._finish(unit, arrays, indices, reasons, scarce=False)
-            del arrays
+        arrays = self.views(memory, rows)
+        reasons = make(epoch, indices, memory, arrays)
+        del memory
+        return self._finish(arrays, indices, reasons, scarce=False)
 
     def _finish(
-        self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool
-    ) -> Delivery:
+        self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool
+    ) -> list[Any]:
         keep: list[int] | None = None
         if reasons or self.has_unusable():
             keep, error = self._judge(arrays, indices, reasons)
@@ -188,8 +207,7 @@ class ScheduledJob:
             self._barren = 0
             self._warn_of_nothing()
         self.ledger.samples += len(indices)
-        self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
-        return batches, None
+        return batches
 
     def _warn_of_nothing(self) -> None:
         """Say that an epoch's worth of batches has given the loop nothing: it would end as if all were well."""
@@ -233,21 +251,71 @@ class ScheduledJob:
         """Let the next iteration be this epoch."""
         self._cursor.set_epoch(epoch)
 
-    def state(self) -> dict[str, Any]:
+    def state(self, ordered: bool, waiting: int) -> dict[str, Any]:
         """The position, and what it depends on."""
-        return {**self._cursor.state(), "schedule": self._schedule.fingerprint()}
+        return state.saved(self._cursor.position(), self._schedule, self._of(), ordered)
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on at a position of the same schedule."""
-        foreign = ConfigError("load_state_dict: this is not what state_dict() returned; pass that, unchanged")
-        if not isinstance(state, dict) or not {"epoch", "batch", "ahead", "schedule"} <= state.keys():
-            raise foreign
-        self._schedule.check_fingerprint(state["schedule"])
-        numbers = [state["epoch"], state["batch"], *(state["ahead"] if isinstance(state["ahead"], list) else [None])]
-        valid = all(type(number) is int and number >= 0 for number in numbers)
-        if not valid or numbers[1] >= max(1, self._schedule.batches):
-            raise foreign
-        self._cursor.load(state)
+    def load(self, saved: Any) -> None:
+        """Go on at a position in the same order."""
+        self._cursor.load(state.loaded(saved, self._schedule, self._of()))
+
+    # ---- a plan's side ----
+
+    @property
+    def batch_bytes(self) -> int:
+        """Memory that the arrays of a batch need."""
+        return max(1, self._schedule.batches and self._schedule.rows(0)) * self._row_bytes
+
+    def make(self, epoch: int, batch: int, out: Any) -> Any:
+        """Make one batch in this process, in `out` or in memory of its own; None where nothing is left of it."""
+        if self._maker is None:
+            self._maker = self.batch_maker()
+        batches = self._made((epoch, batch, ALL), self._maker, None if out is None else self._checked(out))
+        return batches[0] if batches else None
+
+    def _checked(self, out: Any) -> Any:
+        import numpy as np
+
+        try:
+            memory: NDArray[np.uint8] = np.frombuffer(out, np.uint8)
+        except (TypeError, ValueError, BufferError) as error:
+            raise options.wrong("out", type(out).__name__, f"pass a contiguous writable buffer: {error}") from error
+        if not memory.flags.writeable or memory.nbytes < self.batch_bytes or memory.ctypes.data % 64:
+            remedy = f"pass writable memory of at least {self.batch_bytes} bytes (batch_bytes) that is aligned to 64"
+            raise options.wrong("out", f"a buffer of {memory.nbytes} bytes", remedy)
+        return memory
+
+    def schema(self, leaf: Callable[[tuple[int | None, ...], np.dtype[Any]], Any]) -> Any:
+        """A batch with a `leaf` in place of each array, and None in place of what is none."""
+        import numpy as np
+
+        schedule = self._schedule
+        full = schedule.batches and schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
+        rows = schedule.batch_size if full else None
+        memory = np.empty(64 + self.batch_bytes, np.uint8)
+        memory = memory[-memory.ctypes.data % 64 :]
+        batch = self.assemble(self.views(memory, 1), np.zeros(1, np.int64))
+
+        def described(value: Any) -> Any:
+            return leaf((rows, *value.shape[1:]), value.dtype) if isinstance(value, np.ndarray) else None
+
+        return tree.mapped(batch, described)
+
+    def _is_strict(self) -> bool:
+        """Whether no bad sample shortens a batch."""
+        return self._on_error != "skip" and not self.has_unusable()
+
+    def digested(self) -> Iterator[bytes]:
+        """What tells a plan from others."""
+        schedule = self._schedule
+        options_of = (schedule.batch_size, schedule.drop_last, schedule.shard, schedule.uneven, self._on_error)
+        yield repr((schedule.fingerprint(), options_of)).encode()
+        yield from self.described()
+
+    def _of(self) -> dict[str, Any]:
+        if self._digest_of_source is None:
+            self._digest_of_source = self.source_digest()
+        return {**self._schedule.fingerprint(), "source": self._digest_of_source}
 
 
 def default_prefetch(workers: int, rows: int) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import marshal
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
+from fastfeed.schedule.plan import Plan
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
 from fastfeed.table.worker import gather_of
@@ -31,6 +33,7 @@ def arrays(
     seed: int | None = 0,
     drop_last: bool = False,
     shard: tuple[int, int] | None = None,
+    uneven: str = "pad",
     with_index: bool = False,
     num_workers: int | None = None,
     ordered: bool = True,
@@ -55,6 +58,10 @@ def arrays(
         Decides the order; None draws one.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
+    uneven : {"pad", "drop", "keep"}
+        Where the samples cannot be dealt evenly to the shards: some are given a first sample of the epoch once more,
+        the last few are left out, or some shards have a sample more, and so perhaps a batch, for which others that
+        wait for them in each step would wait for ever.
     with_index : bool
         Yield the samples' int64 positions as well, last.
     num_workers : int, optional
@@ -82,13 +89,20 @@ def arrays(
     SampleError
         While iterating: a file has shrunk or cannot be read.
     """
+    given = {name: value for name, value in locals().items() if name != "arrays"}
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     options.flag("with_index", with_index)
     seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
     warn_if_unsharded(shard)
-    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard)
-    return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
+    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard, uneven)
+    given |= {"seed": seed, "shard": schedule.shard}
+    values = [column.array for column in columns.columns]
+    whole = values if keys is None else [dict(zip(keys, values, strict=True))]
+    return Feed(_ArraysJob(columns, keys, schedule, with_index), engine, lambda: Plan(_DOOR, whole, given))
+
+
+_DOOR = arrays  # whose argument has its name
 
 
 def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]:
@@ -102,6 +116,10 @@ def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]
     if not given[0]:
         raise ConfigError("arrays() was given an empty dict: pass at least one array")
     return Columns([(f"array {key!r}", value) for key, value in given[0].items()]), list(given[0])
+
+
+# So many rows tell arrays from others, in a plan's digest.
+_ROWS = 64
 
 
 class _ArraysJob(ScheduledJob):
@@ -190,6 +208,18 @@ class _ArraysJob(ScheduledJob):
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self.sample_name(index), index, reason, remedy="mend the file, and make a new feed")
+
+    def source_digest(self) -> str:
+        """By what a row looks like: the data are too many to be looked at."""
+        rows = [(column.array.dtype.str, column.array.shape[1:]) for column in self._columns.columns]
+        return hashlib.blake2s(repr((rows, self._keys)).encode(), digest_size=8).hexdigest()
+
+    def described(self) -> Iterator[bytes]:
+        step = -(-self._columns.samples // _ROWS)
+        yield repr((self._keys, self._with_index)).encode()
+        for column in self._columns.columns:
+            yield repr((column.array.dtype.str, column.array.shape)).encode()
+            yield column.array[::step].tobytes()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         if self._keys is not None:
