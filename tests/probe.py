@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import fastfeed as ff
-from fastfeed.engine import unit
+from fastfeed.engine import recovery, unit
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
@@ -153,6 +153,11 @@ def has_copied(feed: ff.Feed) -> bool:
 def damage(feed: ff.Feed) -> None:
     """Overwrite the first word of the batch that is to be delivered next."""
     set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def doubt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever waits for the workers have a look at them ten times a second."""
+    monkeypatch.setattr(recovery, "_DOUBT_S", 0.1)
 
 
 def hold_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,9 @@ Note: how workers end
 3. Every worker is reaped through its pidfd before its descriptors are closed; no zombie and no descriptor stays.  One
    that hangs in the kernel outlives its SIGKILL: it is waited for together with everything else, and given up at last.
 4. When the consumer itself dies, even by SIGKILL, a thread in each worker sees the consumer's pidfd become readable and
-   ends the process.  When the consumer becomes another program by exec, the thread sees a pipe close.
+   ends the process.  When the consumer becomes another program by exec, the thread sees a pipe close.  What is left is
+   an entry in the table of processes, until that program waits for it or ends: it is the parent now, and no other can
+   be had.
 5. A worker that dies by itself makes its pidfd readable; ``wait`` polls it together with readiness, so a death is a
    wake-up.  It is reaped first; only then are its cells opened again (the recovery does that) and a successor started.
 6. Interrupts are the consumer's business: workers are started with SIGINT blocked and do nothing about it.
@@ -303,6 +305,15 @@ class Crew:
     def alive(self) -> list[int]:
         """The workers that run, as far as is known, and have not been killed."""
         return [worker for worker in self._pids if worker not in self._dying]
+
+    def stopped(self) -> dict[int, int]:
+        """The pids of the workers that somebody has stopped, by worker."""
+        found = {}
+        for worker in self.alive():
+            with contextlib.suppress(ChildProcessError):  # it has ended, and somebody else waited for it
+                if os.waitid(os.P_PIDFD, self._pidfds[worker], os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None:
+                    found[worker] = self._pids[worker]
+        return found
 
     def loading(self) -> Iterator[tuple[int, int, float]]:
         """(worker, pid, seconds since its start) of those that have not reached their loop."""

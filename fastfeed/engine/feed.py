@@ -350,8 +350,8 @@ class Feed:
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            if not crew.wait(recovery.until_deadline(hold_off_s)) and hold_off_s is None:
-                crew.wake()  # whoever was to do the work may be stopped: the others look, too
+            if not crew.wait(recovery.until_deadline(hold_off_s)):
+                recovery.doubt(held_off=hold_off_s is not None)
         finally:
             ring.want_no_signal()
         if turn.over:
