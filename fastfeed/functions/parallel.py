@@ -11,10 +11,10 @@ from typing import Any
 from fastfeed import options
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
-from fastfeed.functions.caller import name_of
 from fastfeed.functions.stream_caller import ArgumentPath, cut
 from fastfeed.functions.streams import RunsJob, StreamsJob
 from fastfeed.options import EngineOptions
+from fastfeed.wire.callables import name_of
 
 
 def parallel(

@@ -13,7 +13,7 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.image.finish import caller, finisher, held_by_callables, name_of
+from fastfeed.image.finish import caller, finisher, held_by_callables
 from fastfeed.image.limits import DEFAULT_MAX_PIXELS
 from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_SCANS, Compiled, Limits, compile_plan
 from fastfeed.image.transforms import Size
@@ -191,7 +191,7 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
-        self._initializer = initializer
+        self._initializer = callables.Initializer(initializer)
         self._runs_users_code = bool(compiled.callables) or initializer is not None
         self.kind = WorkerKind("fastfeed.image.worker", isolated=not self._runs_users_code, addressed=False)
         self._with_index = with_index
@@ -206,7 +206,6 @@ class _ImageJob(ScheduledJob):
             "calling": bool(compiled.callables),
             "call_shape": (height, width, 3),
         }
-        self._initialized = False  # this process, where it does the work itself
         self._digest = b""  # of the callables in the last spec
         self._held = held_by_callables(compiled.callables, {})
         self._spec["bases"] = {held.path: held.base for held in self._held}
@@ -231,14 +230,16 @@ class _ImageJob(ScheduledJob):
             return False
 
     def _obstacle(self) -> object:
-        return next((each for each in (*self._compiled.callables, self._initializer) if not travels(each)), None)
+        each_of = (*self._compiled.callables, self._initializer.function)
+        return next((each for each in each_of if not travels(each)), None)
 
     def _frames(self) -> list[tuple[int, list[tuple[int, Any]]]]:
-        return [callables.packed(self._initializer), callables.packed(self._compiled.callables)]
+        return [callables.packed(self._initializer.function), callables.packed(self._compiled.callables)]
 
     def _transforms(self) -> str:
         """What messages call the callables."""
-        return "transform " + ", ".join(map(name_of, self._compiled.callables))
+        names = ", ".join(map(callables.name_of, self._compiled.callables))
+        return f"transform {names}" if names else "the initializer"
 
     def table_fd(self) -> int:
         return self._source.table_fd()
@@ -255,9 +256,7 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
-        if not self._initialized:
-            callables.initialize(self._initializer)
-            self._initialized = True
+        self._initializer.call_once()
         self._held = held_by_callables(functions, self._spec["bases"])  # again: they are the user's, and may change
         call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
         finish = finisher(self._spec, call)
@@ -308,7 +307,9 @@ class _ImageJob(ScheduledJob):
         if reason.is_cut:
             words += f"... (a row of {self._row_bytes} bytes holds no more of it)"
         if reason.of_the_worker:
-            error = WorkerError(f"loading the function in a worker, for {self._transforms()}, raised {words} ({name})")
+            if self._compiled.callables:
+                words = words.replace(" raised ", f", for {self._transforms()}, raised ", 1)
+            error = WorkerError(f"{words} ({name})")
         elif reason.is_cut:
             error = SampleError(
                 name, index, f"a transform failed: {words}; num_workers=0 shows it all", _MEND_TRANSFORM

@@ -187,14 +187,17 @@ def cannot_be_set_up() -> None:
     raise OSError(5, "no such device here")
 
 
+TOLD = INITIALIZED | {"plain images": lambda **options: ff.images([JPEG, JPEG], 8, labels=None, **options)}
+
+
 @WORKERS
-@pytest.mark.parametrize("kind", INITIALIZED)
+@pytest.mark.parametrize("kind", TOLD)
 def test_an_initializer_that_raises_is_told(kind: str, workers: int) -> None:
-    with INITIALIZED[kind](initializer=cannot_be_set_up, num_workers=workers) as feed:
+    with TOLD[kind](initializer=cannot_be_set_up, num_workers=workers) as feed:
         for _ in range(2):
             with pytest.raises(ff.WorkerError, match=r"OSError: \[Errno 5\] no such device here") as caught:
                 list(feed)
-            assert "initializer" in str(caught.value)
+            assert "the initializer" in str(caught.value)
             assert isinstance(caught.value.__cause__, OSError)
 
 
