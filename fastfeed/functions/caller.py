@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     Task = tuple[bool, Any, int]
 
 
+COLLATING = "collating a batch"
+"""What is being done when items turn out not to be alike."""
+
+
 class GivenBack:
     """What a worker replies when it is to give a unit back."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native
+from fastfeed import _native, options
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.ring import Totals
@@ -196,8 +196,8 @@ class ChunksJob(FunctionJob):
             self._bad(first + offset, f"{death}; the item was tried twice")
             if self._on_error == "raise" and died is None:
                 died = WorkerDied(
-                    f"item {first + offset}, {_short(chunk[offset])}, of {self._caller.name()} has cost two workers; "
-                    f'the last: {death}; mend it, or pass on_error="skip"',
+                    f"{_item(first + offset, chunk[offset])} has cost two workers of {self._caller.name()}; the last: "
+                    f"{death}; {options.mend('mend it', self._on_error)}",
                     pid=death.pid,
                     signal=death.signal,
                     sample=f"item {first + offset}",
@@ -206,7 +206,8 @@ class ChunksJob(FunctionJob):
         return died
 
     def _bad(self, index: int, reason: str) -> None:
-        self.ledger.errors[index] = SampleError(f"item {index}", index, reason)
+        remedy = options.mend("mend or remove it", self._on_error)
+        self.ledger.errors[index] = SampleError(f"item {index}", index, reason, remedy)
 
     def results(self, unit: Unit, reply: ChunkReply) -> Delivery:
         """The results; failures are noted, or raised after what came before them."""
@@ -216,7 +217,7 @@ class ChunksJob(FunctionJob):
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._caller.name()} raised {said(error)}")
             if self._on_error == "raise":
-                what = f"item {first + offset}, {_short(items[offset])}"
+                what = _item(first + offset, items[offset])
                 failure = worker_error(self._caller.name(), what, error, text)
         self.ledger.samples += len(items) - len(failures)
         if self._delivered is not None:
@@ -289,9 +290,12 @@ def is_sequence(iterable: object) -> bool:
     return whole and not isinstance(iterable, Mapping) and not hasattr(iterable, "keys")
 
 
-def _short(item: object) -> str:
+def _item(index: int, item: object) -> str:
+    """What messages call an item: its number, and what it is where that says more."""
     try:
         text = repr(item)
     except Exception:
         text = f"a {type(item).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."
+    if text == str(index):
+        return f"item {index}"
+    return f"item {index}: {text if len(text) <= 60 else text[:57] + '...'}"

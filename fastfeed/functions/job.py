@@ -13,7 +13,7 @@ from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
-from fastfeed.functions.caller import Caller, GivenBack
+from fastfeed.functions.caller import COLLATING, Caller, GivenBack
 from fastfeed.functions.spec import packed_spec, spec_digest
 from fastfeed.interrupt import interrupts
 from fastfeed.randomness.seeds import RandomAside
@@ -208,6 +208,8 @@ class FunctionJob:
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
         name = self._caller.name()
+        if isinstance(cause, ConfigError) and what == COLLATING:  # in our words, which a cause would only say again
+            return WorkerError(f"{what}, for {name}: {cause} ({self.what(unit)})")
         if what:  # not in the function itself
             return worker_error(f"{what}, for {name},", self.what(unit), cause, text)
         return worker_error(name, self.what(unit), cause, text)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 # So many names tell a source from another one, in a saved state.
 _NAMES = 64
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
-_MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
 
 
 def images(
@@ -296,13 +295,15 @@ class _ImageJob(ScheduledJob):
         return super().reason(code, content) or f"{_native.code_text(code)} {more}"
 
     def sample_error(self, index: int, reason: str) -> SampleError:
-        return SampleError(self._source.name(index), index, reason)
+        remedy = options.mend("mend or remove it", self._on_error)
+        return SampleError(self._source.name(index), index, reason, remedy)
 
     def row_error(self, index: int, reason: str | RowFailure) -> SampleError | WorkerError:
         if isinstance(reason, str):
             return self.sample_error(index, reason)
         name = self._source.name(index)
         words = reason.reason
+        remedy = options.mend("mend the function", self._on_error)
         error: SampleError | WorkerError
         if reason.is_cut:
             words += f"... (a row of {self._row_bytes} bytes holds no more of it)"
@@ -311,11 +312,9 @@ class _ImageJob(ScheduledJob):
                 words = words.replace(" raised ", f", for {self._transforms()}, raised ", 1)
             error = WorkerError(f"{words} ({name})")
         elif reason.is_cut:
-            error = SampleError(
-                name, index, f"a transform failed: {words}; num_workers=0 shows it all", _MEND_TRANSFORM
-            )
+            error = SampleError(name, index, f"a transform failed: {words}; num_workers=0 shows it all", remedy)
         else:
-            error = SampleError(name, index, words, _MEND_TRANSFORM)
+            error = SampleError(name, index, words, remedy)
         if reason.cause is not None:
             error.__cause__ = with_note(reason.cause, reason.text)
         return error
