@@ -101,8 +101,8 @@ class Crew:
         self._wake_fds: list[int] = []
         self._owing = False
         # More workers than processors would only be in each other's way while they start: they wait for the first
-        # batch.  A stream needs its own worker from the beginning.
-        self._at_once = available_cpus()
+        # batch.  Where slots may be for one worker, each waits for a slot that is for it, or that no other can take.
+        self._at_once = 0 if kind.addressed else available_cpus()
         self.unstarted: list[int] = []
         self._fds: dict[int, int] = {}
         self._pids: dict[int, int] = {}
@@ -139,7 +139,7 @@ class Crew:
             self._adopt(TABLE_FD, os.dup, self._ring.fd if self._table_fd is None else self._table_fd)
             self._poll.register(self._fds[READY_FD], select.EPOLLIN | select.EPOLLET)
             for worker in range(self._workers):
-                if worker < self._at_once or self._own_wake:
+                if worker < self._at_once:
                     self._start(worker)
                 else:
                     self.unstarted.append(worker)
@@ -172,7 +172,15 @@ class Crew:
 
     def start_more(self) -> None:
         """Start some of the workers that were not needed for the first batch."""
-        for worker in self.unstarted[-self._at_once :]:
+        for worker in self.unstarted[: self._at_once]:
+            self._start(worker)
+            self.unstarted.remove(worker)
+
+    def _start_for(self, worker: int) -> None:
+        """Start the worker that a slot is for, or (-1) one more where nobody is asleep."""
+        if worker == -1 and not self._ring.sleepers():
+            worker = self.unstarted[0]
+        if worker in self.unstarted:
             self._start(worker)
             self.unstarted.remove(worker)
 
@@ -219,6 +227,8 @@ class Crew:
         timer does where the loop takes long instead.
         """
         ring = self._ring
+        if worker is not None and self.unstarted and self._own_wake:
+            self._start_for(worker)
         if not self._own_wake:
             sleepers = ring.sleepers()
             if sleepers:
