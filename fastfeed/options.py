@@ -161,6 +161,11 @@ def on_error(value: object) -> str:
     return one_of("on_error", value, _ON_ERROR)
 
 
+def mend(what: str, on_error: str) -> str:
+    """Return what can be done about a bad sample; to pass another `on_error` only where there is none yet."""
+    return f'{what}, or pass on_error="skip" or on_error="replace"' if on_error == "raise" else what
+
+
 def fixed_seed(value: object) -> int:
     """Return a seed as an int of 64 bits, 0 or more."""
     return whole("seed", value, 0, 2**64 - 1, _SEEDS)

@@ -50,8 +50,6 @@ _BRISK_NS = 100_000
 TOGETHER = 4096
 # How often somebody looks for deaths and for workers that take too long, where the loop never waits.
 _LOOK_NS = 50_000_000
-# A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
-_SLOW_SOURCE_NS = 10_000_000
 # A feed that is dropped or outlives the program waits this long for a thread that is inside next().
 _PATIENCE_S = 2.0
 
@@ -238,12 +236,12 @@ class Feed(Faces):
             if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
                 self._look(running)
             self._sweep(running)
-            self._open(running, units)
+            hold_off_s = self._open(running, units)
             if units.over and not self._pending:
                 turn.failure, units.failure = units.failure, None
                 turn.raise_failure()
                 return
-            done = self._first_complete(running) or self._wait(turn, running)
+            done = self._first_complete(running) or self._wait(turn, running, hold_off_s)
             while done is not None:
                 turn.failure = self._deliver(turn, running, done)
                 # What holds no slot is handed over together: small units spend less on going round.  Not so many of
@@ -281,12 +279,14 @@ class Feed(Faces):
         self._totals = lambda: _added(before, totals())
         return _Running(ring, crew, recovery, self._held)
 
-    def _open(self, running: _Running, units: Units) -> None:
-        """Fill the free slots; nothing is taken from the units before there is a slot for it."""
+    def _open(self, running: _Running, units: Units) -> float | None:
+        """Fill the free slots, one unit at a time; seconds before the source is asked, where it is held off."""
         ring, crew, job = running.ring, running.crew, self.job
         while not units.over and (slot := ring.next_free()) is not None:
-            if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
-                return
+            if self._pending and (units.are_slow or not job.at_hand()):
+                hold_off_s = units.hold_off_s(job.at_hand(), self._first_complete(running) is not None)
+                if hold_off_s > 0:
+                    return hold_off_s
             try:
                 unit = units.pull()
                 order = None if unit is None else job.order(unit, slot.index, None)
@@ -300,10 +300,11 @@ class Feed(Faces):
                 order, units.failure = None, error
             if order is None:
                 units.over = True
-                return
+                break
             ring.open(slot, unit, epoch, rows, worker)
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
+        return None
 
     def _sweep(self, running: _Running) -> bool:
         """Bring slots back; whether any is free."""
@@ -333,7 +334,7 @@ class Feed(Faces):
                 return None
         return None
 
-    def _wait(self, turn: Turn, running: _Running) -> Slot | None:
+    def _wait(self, turn: Turn, running: _Running, hold_off_s: float | None) -> Slot | None:
         """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
         ring, crew, recovery = running.ring, running.crew, running.recovery
         if self._pending and self._engine.ordered and not ring.payloads:
@@ -350,8 +351,8 @@ class Feed(Faces):
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            if not crew.wait(recovery.until_deadline()):
-                crew.wake()  # whoever was to do the work may be stopped: the others look, too
+            if not crew.wait(recovery.until_deadline(hold_off_s)):
+                recovery.doubt(held_off=hold_off_s is not None)
         finally:
             ring.want_no_signal()
         if turn.over:

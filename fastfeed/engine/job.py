@@ -113,6 +113,12 @@ class Job(Protocol):
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """Begin an iteration over this many epochs (None: for ever): the units in the order of opening."""
 
+    def at_hand(self) -> bool:
+        """Say whether the next unit can be had at once, as far as is known; asked only while others are pending.
+
+        Else the user's source may be waiting for what the loop does with these, which are delivered first.
+        """
+
     def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
         """Say what a unit's slot is to hold; its indices are written to `index`.
 

@@ -125,6 +125,10 @@ class ScheduledJob:
         self._check_shard()
         return self._cursor.begin(epochs)
 
+    def at_hand(self) -> bool:
+        """A schedule waits for nobody."""
+        return True
+
     def _check_shard(self) -> None:
         """Refuse a rank that has come to be known only since the feed was made."""
         then = self._schedule.rank, self._schedule.world
