@@ -12,6 +12,7 @@ from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Shape, Taken
 from fastfeed.errors import ConfigError, SampleError, WorkerError
+from fastfeed.numeric import aligned, aligned_copy
 from fastfeed.schedule.cursor import Cursor
 from fastfeed.schedule.schedule import Schedule
 
@@ -97,7 +98,7 @@ class ScheduledJob:
         return False
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
-        """What the user gets for these rows."""
+        """What the user gets for these rows; arrays that are made for it are aligned, as those of the slot are."""
         raise NotImplementedError
 
     # ---- the feed's side ----
@@ -150,8 +151,7 @@ class ScheduledJob:
             rows = self._schedule.rows(unit[1])
             indices = np.empty(rows, np.int64)
             self._schedule.fill(*unit, indices.data)
-            memory = np.empty(self._schedule.rows(0) * self._row_bytes + 63, np.uint8)
-            memory = memory[-memory.ctypes.data % 64 :]
+            memory = aligned((self._schedule.rows(0) * self._row_bytes,), np.dtype(np.uint8))
             arrays = self.views(memory, rows)
             reasons = make(unit[0], indices, memory, arrays)
             del memory
@@ -176,7 +176,7 @@ class ScheduledJob:
             arrays = [array[: len(keep)] for array in arrays]
             indices = indices[keep]
         if scarce and len(indices):
-            arrays = [array.copy() for array in arrays]
+            arrays = [aligned_copy(array) for array in arrays]
             self.ledger.copies += 1
         batches = [self.assemble(arrays, indices)] if len(indices) else []
         self._barren = 0 if batches else self._barren + 1
