@@ -27,6 +27,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, Self, cast
 
+from fastfeed._native import MAX_SLOTS
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
@@ -59,21 +60,24 @@ class _Running:
     ring: Ring
     crew: Crew
     recovery: Recovery
+    held: int  # batches that the loop may hold
     looked_ns: int = 0  # when somebody last looked for deaths
 
 
 class Feed:
     """Ready batches: iterate it once per epoch.
 
-    Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  A
-    loop may ``break`` and start again; a newer iteration ends an older one (`FeedClosed`).  Batches are views of
-    shared memory that nothing overwrites while you keep them; if you keep many, further ones are copies.
+    Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  An
+    iteration begins with its first ``next``: an iterator that is never stepped changes nothing.  A loop may ``break``
+    and start again; a newer iteration ends an older one (`FeedClosed`).  Batches are views of shared memory that
+    nothing overwrites while you keep them; if you keep many, further ones are copies.
     """
 
     def __init__(self, job: Job, engine: EngineOptions) -> None:
         self._job = job
         self._engine = engine
         self._workers = engine.workers()
+        self._held = 1  # batches that the loop holds when it asks for the next
         self._running: _Running | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._pid = os.getpid()
@@ -106,8 +110,21 @@ class Feed:
         return self._job.length()
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next ``iter`` be this epoch."""
+        """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
         self._job.set_epoch(whole("epoch", epoch, 0))
+
+    def reserve(self, batches: int) -> None:
+        """Let the loop hold this many batches at once; from the next iteration on the ring has slots for them.
+
+        A loop that looks ahead holds several when it asks for the next.  The ring has a slot more for each beyond the
+        first, whatever `prefetch` says, so that none is copied.  To ask for fewer than before changes nothing.
+
+        Parameters
+        ----------
+        batches : int
+            At least 1.
+        """
+        self._held = max(self._held, whole("batches", batches, 1, MAX_SLOTS))
 
     def state_dict(self) -> dict[str, Any]:
         """Where the feed stands: everything delivered so far is behind it.  Plain values, a few dozen bytes."""
@@ -124,19 +141,20 @@ class Feed:
         self._job.load(state)
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
-        turn = self._turns.begin()
-        units = Units(self._job.units(epochs, self._workers), self._clock, self._turns, turn)
-        iterator = self._timed(turn, self._run(turn, units) if self._workers else self._run_here(turn, units))
+        turn = self._turns.make()
+        iterator = self._timed(turn, epochs)
         turn.belongs_to(cast("GeneratorType[Any, None, None]", iterator))
         return iterator
 
-    def _timed(self, turn: Turn, run: Iterator[None]) -> Generator[Any, None, None]:
+    def _timed(self, turn: Turn, epochs: int | None) -> Generator[Any, None, None]:
         """Hand batches over, and see who waits for whom."""
         clock, batches = self._clock, turn.batches
         clock.resumed_ns = time.perf_counter_ns()
         try:
             turn.thread = get_ident()
-            self._turns.take(turn)
+            self._turns.begin(turn)
+            units = Units(self._job.units(epochs, self._workers), clock, self._turns, turn)
+            run = self._run(turn, units) if self._workers else self._run_here(turn, units)
             for _ in run:
                 turn.thread = 0
                 handed = time.perf_counter_ns()
@@ -193,7 +211,8 @@ class Feed:
         self._abandon()
         if not units.any():
             return  # no worker is started for nothing
-        if self._running is not None and self._job.is_outdated():
+        running = self._running
+        if running is not None and (running.held < self._held or self._job.is_outdated()):
             self._end_workers()
         running = self._started()
         ring, half = running.ring, len(running.ring.slots) // 2
@@ -227,7 +246,7 @@ class Feed:
         job, engine, workers = self._job, self._engine, self._workers
         crew = None
         with limits_named(workers):
-            ring = ring_of(job.shape(workers), engine.prefetch, workers, job.remedies.less_memory)
+            ring = ring_of(job.shape(workers), engine.prefetch, self._held, workers, job.remedies.less_memory)
             try:
                 crew = Crew(ring, job.kind, job.spec(), job.table_fd(), workers)
                 shut_down = functools.partial(_shut_down, crew, ring, self._pid)
@@ -242,7 +261,7 @@ class Feed:
                 raise
         before, totals = self._totals(), ring.totals  # not by the ring, which may be closed first in a forked child
         self._totals = lambda: _added(before, totals())
-        return _Running(ring, crew, recovery)
+        return _Running(ring, crew, recovery, self._held)
 
     def _open(self, running: _Running, units: Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import resource
 from typing import Any
 
+from fastfeed._native import MAX_SLOTS
 from fastfeed.engine.memory import grow
 from fastfeed.engine.ring import FREE, LESS, NO_ROWS, PAGE, NoAddressesError, Payload, Ring, Shape, Slot, Taken
 from fastfeed.machine import memory_limit
@@ -109,9 +110,11 @@ class PayloadRing(Ring):
             self._shared.set_allocated(slot.number, 0)
 
 
-def ring_of(shape: Shape, slots: int | None, workers: int, remedy: str) -> Ring:
-    """Make a ring of this many slots (None: as many as suit the work)."""
+def ring_of(shape: Shape, slots: int | None, held: int, workers: int, remedy: str) -> Ring:
+    """Make a ring of this many slots (None: as many as suit the work), for a loop that holds so many when it asks."""
     slots = shape.slots if slots is None else slots
+    if held > 1:  # what it is given next is leased besides, and one more is with the workers
+        slots = min(max(slots + held - 1, held + 2), MAX_SLOTS)
     if shape.row_bytes is None:
         return PayloadRing(slots, workers, remedy, shape.plain)
     return Ring(slots, shape.rows, shape.row_bytes, workers, remedy)

@@ -1,7 +1,8 @@
 """Turns: which iteration of a feed may use its workers, and who waits for whom.
 
-    iter(feed)    the turn before is over: it ends when its loop asks again, or at once where a thread waits in it
-    first next()  waits until the turn before has left its next()
+    iter(feed)    nothing yet: loops make iterators that they never step
+    first next()  the turn before is over: it ends when its loop asks again, or at once where a thread waits in it;
+                  waits until that one has left its next()
     close()       waits for the same, and nobody has a turn any more
 
 A turn computes without a lock.  It notes the thread that is inside ``next()`` and then looks whether it is over;
@@ -11,6 +12,7 @@ While the user's source is asked nobody counts as inside, because that may take 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections import deque
@@ -30,6 +32,8 @@ class Turn:
 
     Attributes
     ----------
+    number : int
+        Which one of the feed's.
     batches : deque
         What is delivered and not yet handed over.
     failure : Exception or None
@@ -42,9 +46,10 @@ class Turn:
         Whether the feed is to be closed as soon as the thread has left.
     """
 
-    __slots__ = ("_iterator", "_left", "batches", "closes", "failure", "over", "thread")
+    __slots__ = ("_iterator", "_left", "batches", "closes", "failure", "number", "over", "thread")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.batches: deque[Any] = deque()
         self.failure: Exception | None = None
         self.over = self.closes = False
@@ -102,26 +107,29 @@ class Turns:
         self.closed = False
         self.wake: Callable[[], None] = lambda: None
         self._gate = threading.RLock()
-        self._current = self._last = Turn()
+        self._current = self._last = Turn(0)
+        self._numbers = itertools.count(1)
         self._forked_from = 0
 
-    def begin(self) -> Turn:
-        """Begin a turn, which ends the one before."""
+    def make(self) -> Turn:
+        """Make a turn, which costs nothing until it begins; it never begins after one that was made later."""
+        self.check_open()
+        return Turn(next(self._numbers))
+
+    def begin(self, turn: Turn) -> None:
+        """Let a turn go in for the first time: the one before is over, and has left when this returns."""
+        turn.over = True  # until it has begun: what is not there yet must not be cleared away
         if self._last.is_mine():
             raise FeedClosed("this feed waits for a batch in this very thread: iterate it elsewhere than in a handler")
         with self._gate:
             self.check_open()
-            self._current.over = True
-            self._current = turn = Turn()
-        return turn
-
-    def take(self, turn: Turn) -> None:
-        """Let a turn go in for the first time: the one before has left when this returns."""
-        with self._gate:
-            if not turn.over and self._last is not turn:
-                self._last.await_leaving(self.wake)
-                self._last.batches.clear()
-                self._last = turn
+            if turn.number < self._current.number:
+                raise self.ended()
+            self._current.over, turn.over = True, False
+            self._current = turn
+            self._last.await_leaving(self.wake)
+            self._last.batches.clear()
+            self._last = turn
         if turn.over:
             raise self.ended()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import probe
 import pytest
 from user_functions import square
@@ -131,7 +133,7 @@ def test_a_handler_that_begins_an_iteration_inside_next_is_refused() -> None:
     with ff.map(square, range(3), chunk_size=1, num_workers=1, prefetch=1) as feed:
         batches = iter(feed)
         next(batches)
-        before = signal.signal(signal.SIGUSR1, lambda *_: iter(feed))
+        before = signal.signal(signal.SIGUSR1, lambda *_: next(iter(feed)))
         try:
             probe.wait_for_sleepers(feed, 1)
             os.kill(probe.workers(feed)[0], signal.SIGSTOP)
@@ -162,6 +164,76 @@ def test_what_an_older_iteration_still_has_is_not_handed_over() -> None:
         older = iter(feed)
         assert next(older) == 0  # and nineteen more are in hand
         newer = iter(feed)
+        first = next(newer)
         with pytest.raises(ff.FeedClosed, match="newer iteration"):
             next(older)
-        assert list(newer) == [square(item) for item in range(40)]
+        assert [first, *newer] == [square(item) for item in range(40)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_iterator_that_is_never_stepped_changes_nothing(workers: int) -> None:
+    with ff.arrays(range(20), batch_size=5, shuffle=True, num_workers=workers) as feed:
+        before = feed.state_dict()
+        unused = [iter(feed) for _ in range(10)]
+        del unused[:5]
+        assert feed.state_dict() == before
+        batches = iter(feed)
+        got = [next(batches).tolist()]
+        unused.append(iter(feed))  # as frameworks look into a loader while it is in use
+        got += [batch.tolist() for batch in batches]
+        with ff.arrays(range(20), batch_size=5, shuffle=True, num_workers=0) as same:
+            assert got == [batch.tolist() for batch in same]
+
+
+def test_what_was_set_before_the_first_step_counts() -> None:
+    with ff.arrays(range(20), batch_size=5, shuffle=True, num_workers=0) as feed:
+        epochs = [[batch.tolist() for batch in feed] for _ in range(3)]
+        made_before = iter(feed)
+        feed.set_epoch(1)
+        assert [batch.tolist() for batch in made_before] == epochs[1]
+
+
+def test_an_iterator_that_was_made_before_the_feed_was_closed_starts_nothing() -> None:
+    feed = ff.map(square, range(3), num_workers=1)
+    batches = iter(feed)
+    feed.close()
+    with pytest.raises(ff.FeedClosed, match="closed"):
+        next(batches)
+    with pytest.raises(ff.FeedClosed, match="closed"):
+        iter(feed)
+
+
+# ---- a loop that holds several batches -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefetch", [None, 2])
+def test_reserved_slots_let_a_loop_hold_batches_without_copies(prefetch: int | None) -> None:
+    data = np.arange(4000).reshape(1000, 4)
+    with ff.arrays(data, batch_size=10, num_workers=1, prefetch=prefetch) as feed:
+        feed.reserve(8)
+        held: collections.deque[np.ndarray] = collections.deque(maxlen=8)
+        for batch in feed:
+            held.append(batch)
+        assert feed.stats().copies == 0
+        assert [batch[0, 0] for batch in held] == [4 * row for row in range(920, 1000, 10)]
+        for batch in list(feed):  # all at once is more than was reserved
+            del batch
+        assert feed.stats().copies > 0
+
+
+def test_slots_that_are_reserved_later_are_there_from_the_next_iteration_on() -> None:
+    with ff.arrays(np.arange(1000), batch_size=10, num_workers=1, prefetch=2) as feed:
+        kept = next(iter(feed))
+        before = probe.workers(feed)
+        feed.reserve(20)
+        feed.reserve(4)
+        held = collections.deque(feed, maxlen=20)
+        assert feed.stats().copies == 0
+        assert probe.workers(feed) != before
+        assert kept.tolist() == list(range(10))
+        assert held[-1].tolist() == list(range(990, 1000))
+
+
+def test_what_cannot_be_reserved_is_refused() -> None:
+    with ff.arrays(range(10), num_workers=0) as feed, pytest.raises(ff.ConfigError, match="batches=0: pass"):
+        feed.reserve(0)
