@@ -1,5 +1,6 @@
-"""Adapters: the face of a feed that a framework expects.
+"""Adapters: what makes of a feed what a framework expects.
 
-`torch.py` gives PyTorch's tensors, on the GPU where one is asked for.  A framework is imported by its own file alone,
-and only when somebody asks for that; nothing imports this room.
+`torch.py` gives PyTorch's tensors, on the GPU where one is asked for; `keras.py` what Keras' `fit` takes;
+`tensorflow.py` a dataset of tensors.  `epochs.py` is for frameworks that look at a batch before they begin.  A
+framework is imported by its own file alone, and only when somebody asks for that; nothing imports this room.
 """

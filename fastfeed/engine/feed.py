@@ -29,8 +29,9 @@ from typing import Any, Self, cast
 
 from fastfeed._native import MAX_SLOTS
 from fastfeed.engine.crew import Crew
+from fastfeed.engine.faces import Faces
 from fastfeed.engine.fork import tell
-from fastfeed.engine.job import Job
+from fastfeed.engine.job import Job, Outline
 from fastfeed.engine.launch import limits_named
 from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
@@ -64,7 +65,7 @@ class _Running:
     looked_ns: int = 0  # when somebody last looked for deaths
 
 
-class Feed:
+class Feed(Faces):
     """Ready batches: iterate it once per epoch.
 
     Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  An
@@ -83,6 +84,8 @@ class Feed:
         self._pid = os.getpid()
         self._turns = Turns()
         self._pending: deque[Slot] = deque()
+        # How often an iteration has begun, or something else has said where the next one begins; for adapters.
+        self.moves = 0
         self._delivered = 0
         self._clock = Clock()
         self._brisk = False  # the last unit took next to no time
@@ -109,9 +112,14 @@ class Feed:
     def __len__(self) -> int:
         return self._job.length()
 
+    def __repr__(self) -> str:
+        # What Keras, say, prints of an argument that it does not know.
+        return "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf() or feed.to_torch()>"
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
         self._job.set_epoch(whole("epoch", epoch, 0))
+        self.moves += 1
 
     def reserve(self, batches: int) -> None:
         """Let the loop hold this many batches at once; from the next iteration on the ring has slots for them.
@@ -139,6 +147,7 @@ class Feed:
             If the state was taken from a feed with another source length, batch size, seed, order or shard.
         """
         self._job.load(state)
+        self.moves += 1
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         turn = self._turns.make()
@@ -153,6 +162,7 @@ class Feed:
         try:
             turn.thread = get_ident()
             self._turns.begin(turn)
+            self.moves += 1
             units = Units(self._job.units(epochs, self._workers), clock, self._turns, turn)
             run = self._run(turn, units) if self._workers else self._run_here(turn, units)
             for _ in run:
@@ -382,11 +392,9 @@ class Feed:
 
     # ---- frameworks ----
 
-    def to_torch(self, device: object = None, pin_memory: bool = False) -> Any:
-        """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
-        import fastfeed
-
-        return fastfeed.torch.TorchFeed(self, device, pin_memory)
+    def outline(self) -> Outline:
+        """What is known of the batches before the first is made, for an adapter."""
+        return self._job.outline()
 
     def shared_memory(self) -> memoryview | None:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""
@@ -433,6 +441,7 @@ class Feed:
         ``next()``, which takes as long as the item in hand with num_workers=0.
         """
         self._turns.close(self._end)
+        self.moves += 1
 
     def _end(self) -> None:
         """End the workers; nobody is inside ``next()``."""

@@ -25,6 +25,11 @@ class Cursor:
         """Let the next iteration begin with this epoch."""
         self._start = (epoch, 0, [])
 
+    @property
+    def at_start(self) -> bool:
+        """Whether the next iteration begins with the first batch of its epoch, and leaves none out."""
+        return not self._start[1] and not self._start[2]
+
     def begin(self, epochs: int | None) -> Iterator[tuple[int, int]]:
         """Begin an iteration of `epochs` epochs (None: for ever); yields (epoch, batch) in the order of opening."""
         self._position = epoch, first, ahead = self._start

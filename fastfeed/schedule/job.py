@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.job import Delivery, Ledger, Order, Outline, Remedies
 from fastfeed.engine.ring import Shape, Taken
 from fastfeed.errors import ConfigError, SampleError, WorkerError
 from fastfeed.numeric import aligned, aligned_copy
@@ -224,6 +224,17 @@ class ScheduledJob:
     def length(self) -> int:
         """Batches in an epoch."""
         return self._schedule.batches
+
+    def outline(self) -> Outline:
+        """The batch of a slot of zeros, with the labels that come first."""
+        import numpy as np
+
+        schedule = self._schedule
+        rows, last_rows = (schedule.rows(0), schedule.rows(schedule.batches - 1)) if schedule.batches else (0, 0)
+        memory = np.zeros(max(1, rows) * self._row_bytes, np.uint8)  # never looked at, so there is no memory behind it
+        batch = self.assemble(self.views(memory, rows), np.arange(rows))
+        whole = self._on_error != "skip" and not self.has_unusable() and self._cursor.at_start
+        return Outline(batch, rows, last_rows, whole)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""

@@ -1,0 +1,28 @@
+"""The faces of a feed: a method for each framework, which loads the framework's adapter when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Faces:
+    """What `Feed` offers to frameworks."""
+
+    def to_torch(self: Any, device: object = None, pin_memory: bool = False) -> Any:
+        """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
+        import fastfeed
+
+        return fastfeed.torch.TorchFeed(self, device, pin_memory)
+
+    def to_keras(self: Any, class_weight: Mapping[int, float] | None = None) -> Any:
+        """Return this feed as what Keras' fit, evaluate and predict take; see `fastfeed.keras.keras_feed`."""
+        import fastfeed
+
+        return fastfeed.keras.keras_feed(self, class_weight)
+
+    def to_tf(self: Any, output_signature: Any = None) -> Any:
+        """Return this feed as a `tf.data.Dataset`; see `fastfeed.tensorflow.dataset`."""
+        import fastfeed
+
+        return fastfeed.tensorflow.dataset(self, output_signature)
