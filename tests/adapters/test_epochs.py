@@ -124,7 +124,7 @@ def test_after_an_error_an_iteration_begins_anew() -> None:
         ({"batch_size": 50}, (18, 18, True)),
         ({"batch_size": 8, "on_error": "skip"}, (8, 2, False)),
         ({"batch_size": 8, "on_error": "replace"}, (8, 2, True)),
-        ({"batch_size": 8, "shard": (18, 19)}, (0, 0, True)),
+        ({"batch_size": 8, "shard": (18, 19), "uneven": "keep"}, (0, 0, True)),
     ],
 )
 def test_an_outline_is_what_the_batches_turn_out_to_be(options: dict[str, Any], known: tuple[Any, ...]) -> None:
