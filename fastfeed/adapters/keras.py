@@ -7,6 +7,7 @@ Where it is missing, or not passed through, a `keras.utils.PyDataset` takes its 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -135,11 +136,16 @@ class KerasFeed(_Face, _DataAdapter or object):  # type: ignore[misc]
         """Batches as they are: JAX takes aligned arrays over."""
         return iter(self)
 
-    def get_torch_dataloader(self) -> Any:
+    def get_torch_dataloader(self) -> Iterator[Any]:
         """Batches as tensors over the same memory."""
         from fastfeed.adapters.torch import tensors_of
 
-        return map(tensors_of, self)
+        for batch in map(tensors_of, self):
+            yield batch
+            del batch
+            # Keras' walk over a batch leaves cycles behind that hold it (functions in torchtree.py that call
+            # themselves).  Without a look at the youngest objects, which is quick, the ring would run out of slots.
+            gc.collect(0)
 
     def get_tf_dataset(self) -> Any:
         """Batches as a `tf.data.Dataset`; see `fastfeed.tensorflow.dataset`."""
