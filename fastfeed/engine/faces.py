@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastfeed.engine.job import Outline
+
 
 class Faces:
     """What `Feed` offers to frameworks."""
+
+    def __repr__(self) -> str:
+        # What Keras, say, prints of an argument that it does not know.
+        return "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf() or feed.to_torch()>"
 
     def to_torch(self: Any, device: object = None, pin_memory: bool = False) -> Any:
         """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
@@ -26,3 +32,8 @@ class Faces:
         import fastfeed
 
         return fastfeed.tensorflow.dataset(self, output_signature)
+
+    def outline(self: Any) -> Outline:
+        """What is known of the batches before the first is made, for an adapter."""
+        known: Outline = self.job.outline()
+        return known

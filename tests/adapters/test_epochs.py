@@ -151,6 +151,13 @@ def test_no_epoch_is_as_outlined_once_a_state_in_the_middle_of_it_is_loaded() ->
         assert feed.outline().exact
 
 
+def test_of_a_sampler_only_the_shapes_are_known() -> None:
+    with ff.arrays(np.zeros((5, 3)), sampler=[[0, 1], [2]], num_workers=0) as feed:
+        batch, *others = feed.outline()
+        assert batch.shape[1:] == (3,)
+        assert others == [None, None, False]
+
+
 @pytest.mark.parametrize(
     ("feed", "outline"),
     [

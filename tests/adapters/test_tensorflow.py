@@ -63,14 +63,14 @@ def test_no_column_of_images_labels_or_index_is_copied(rows: int) -> None:
     with ff.images([encode(picture(0))] * 32, 16, **options) as feed:
         dataset = feed.to_tf()
         given: list[list[int]] = []
-        assemble = feed._job.assemble
+        assemble = feed.job.assemble
 
         def noted(arrays: Any, indices: Any) -> Any:
             batch = assemble(arrays, indices)
             given.append([leaf.ctypes.data for leaf in tf.nest.flatten(batch)])
             return batch
 
-        feed._job.assemble = noted
+        feed.job.assemble = noted
         for number, batch in enumerate(dataset):
             memory = feed.shared_memory()
             start = _native.address(memory)
