@@ -261,13 +261,13 @@ class ScheduledJob:
         return self._schedule.batches
 
     def outline(self) -> Outline:
-        """The batch of a slot of zeros, with the labels of one sample."""
+        """The batch of a slot of zeros, with the labels that come first."""
         import numpy as np
 
         schedule = self._schedule
         rows = schedule.most_rows if schedule.batches else 0
         memory = np.zeros(self.batch_bytes, np.uint8)  # never looked at, so there is no memory behind it
-        batch = self.assemble(self.views(memory, rows), np.zeros(rows, np.int64))
+        batch = self.assemble(self.views(memory, rows), np.arange(rows) % schedule.n)
         if isinstance(schedule.order, SamplerOrder):  # only it knows how long its batches are, and how many
             return Outline(batch)
         last_rows = schedule.rows(schedule.batches - 1) if rows else 0
