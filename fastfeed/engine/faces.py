@@ -13,7 +13,7 @@ class Faces:
 
     def __repr__(self) -> str:
         # What Keras, say, prints of an argument that it does not know.
-        return "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf() or feed.to_torch()>"
+        return "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf(), feed.to_jax() or feed.to_torch()>"
 
     def to_torch(self: Any, device: object = None, pin_memory: bool = False) -> Any:
         """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
@@ -32,6 +32,12 @@ class Faces:
         import fastfeed
 
         return fastfeed.tensorflow.dataset(self, output_signature)
+
+    def to_jax(self: Any, sharding: object = None) -> Any:
+        """Return this feed as one of JAX arrays; `fastfeed.jax.JaxFeed` says what the option means."""
+        import fastfeed
+
+        return fastfeed.jax.JaxFeed(self, sharding)
 
     def outline(self: Any) -> Outline:
         """What is known of the batches before the first is made, for an adapter."""

@@ -167,6 +167,9 @@ class Job(Protocol):
     def outline(self) -> Outline:
         """Say what is known of the batches before the first is made."""
 
+    def sizes(self) -> tuple[int, ...]:
+        """How many samples batches have, the largest first; empty where that is not known."""
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
 

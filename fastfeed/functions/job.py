@@ -244,6 +244,10 @@ class FunctionJob:
         """Nothing is known of what a generator yields."""
         return Outline()
 
+    def sizes(self) -> tuple[int, ...]:
+        """Nobody knows what the user's functions make."""
+        return ()
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch; it seeds the random numbers."""
         self._epoch = epoch

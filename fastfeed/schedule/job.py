@@ -273,6 +273,16 @@ class ScheduledJob:
         last_rows = schedule.rows(schedule.batches - 1) if rows else 0
         return Outline(batch, rows, last_rows, self._is_strict() and self._cursor.at_start)
 
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of batches, the largest first: also of those of an epoch that is not begun anew, but gone on with."""
+        schedule, sizes = self._schedule, set()
+        if isinstance(schedule.order, SamplerOrder):
+            return ()  # it may yield lists of any length
+        for rest in (ALL, *(progress.rest for progress in self._cursor.position().progress)):
+            if last := schedule.batches_of(rest):
+                sizes |= {schedule.rows(0, rest), schedule.rows(last - 1, rest)}
+        return tuple(sorted(sizes, reverse=True))
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
         self._cursor.set_epoch(epoch)
