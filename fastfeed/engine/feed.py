@@ -87,6 +87,8 @@ class Feed(Faces):
         self._pid = os.getpid()
         self._turns = Turns()
         self._pending: deque[Slot] = deque()
+        # How often an iteration has begun, or something else has said where the next one begins; for adapters.
+        self.moves = 0
         self._delivered = 0
         self._clock = Clock()
         self._brisk = False  # the last unit took next to no time
@@ -116,6 +118,7 @@ class Feed(Faces):
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
         self.job.set_epoch(whole("epoch", epoch, 0))
+        self.moves += 1
 
     def reserve(self, batches: int) -> None:
         """Let the loop hold this many batches at once; from the next iteration on the ring has slots for them.
@@ -155,6 +158,7 @@ class Feed(Faces):
             If it is no state, or that of a feed with another source, order or seed.
         """
         self.job.load(state)
+        self.moves += 1
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         turn = self._turns.make()
@@ -169,6 +173,7 @@ class Feed(Faces):
         try:
             turn.thread = get_ident()
             self._turns.begin(turn)
+            self.moves += 1
             units = Units(self.job.units(epochs, self._workers), clock, self._turns, turn)
             run = self._run(turn, units) if self._workers else self._run_here(turn, units)
             for _ in run:
@@ -452,6 +457,7 @@ class Feed(Faces):
         ``next()``, which takes as long as the item in hand with num_workers=0.
         """
         self._turns.close(self._end)
+        self.moves += 1
 
     def _end(self) -> None:
         """End the workers; nobody is inside ``next()``."""

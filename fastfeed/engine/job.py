@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
@@ -45,6 +45,28 @@ class Remedies:
     less_work: str
     more_workers: str = "use more workers"
     pulled: str = "the order of the samples"
+
+
+class Outline(NamedTuple):
+    """What is known of a feed's batches before the first is made.
+
+    Attributes
+    ----------
+    batch : Any
+        A full batch as the user will get it, with arbitrary numbers in its arrays; None where only a real one can tell.
+    rows : int or None
+        Rows of a full batch, along the first axis of each array; 0 where batches are single items, None if not known.
+    last_rows : int or None
+        Rows of an epoch's last batch.
+    exact : bool
+        Whether the next epoch and those after it have just these batches: no sample can be left out, and no state was
+        loaded in the middle of one.
+    """
+
+    batch: Any = None
+    rows: int | None = None
+    last_rows: int | None = None
+    exact: bool = False
 
 
 @dataclass(slots=True)
@@ -147,6 +169,9 @@ class Job(Protocol):
 
     def length(self) -> int:
         """Batches in an epoch, or TypeError."""
+
+    def outline(self) -> Outline:
+        """Say what is known of the batches before the first is made."""
 
     def sizes(self) -> tuple[int, ...]:
         """How many samples batches have, the largest first; empty where that is not known."""

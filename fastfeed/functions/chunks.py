@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Remedies
+from fastfeed.engine.job import Delivery, Outline, Remedies
 from fastfeed.engine.ring import Totals
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
@@ -251,6 +251,12 @@ class ChunksJob(FunctionJob):
         except TypeError:
             raise TypeError("this feed has no len(), because its iterable has none") from None
         return -(-count // self._fixed) if self._batched and self._fixed else count
+
+    def outline(self) -> Outline:
+        """How many results a batch has, if they are made batches of."""
+        whole = self._delivered is None or self._delivered.start.is_whole
+        exact = self._on_error != "skip" and whole
+        return Outline(rows=(self._fixed or 1) if self._batched else 0, exact=exact)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""

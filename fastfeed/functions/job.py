@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.job import Delivery, Ledger, Order, Outline, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
 from fastfeed.functions.caller import COLLATING, Caller, GivenBack
@@ -242,6 +242,10 @@ class FunctionJob:
     def length(self) -> int:
         """Nobody knows how much a generator yields."""
         raise TypeError("this feed has no len(): nobody knows how many items a generator yields")
+
+    def outline(self) -> Outline:
+        """Nothing is known of what a generator yields."""
+        return Outline()
 
     def sizes(self) -> tuple[int, ...]:
         """Nobody knows what the user's functions make."""

@@ -17,6 +17,7 @@ from fastfeed.image.finish import caller, finisher, held_by_callables
 from fastfeed.image.limits import DEFAULT_MAX_PIXELS
 from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_SCANS, Compiled, Limits, compile_plan
 from fastfeed.image.transforms import Size
+from fastfeed.numeric import aligned_copy
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
@@ -141,6 +142,7 @@ def images(
     -------
     Feed
         Yields arrays of shape (rows, height, width, 3) or (rows, 3, height, width); tuples with labels and index.
+        Arrays are aligned to 64 bytes.
 
     Raises
     ------
@@ -353,5 +355,5 @@ class _ImageJob(ScheduledJob):
         if self._labels is not None:
             parts.append(self._labels.gather(indices))
         if self._with_index:
-            parts.append(indices)
+            parts.append(aligned_copy(indices))
         return tuple(parts) if len(parts) > 1 else parts[0]
