@@ -31,6 +31,12 @@ def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str] | N
     return None
 
 
+def rank_here(of_shard: int = 0) -> int:
+    """Return this process's rank: as a launcher says, or else that of its shard, which is 0 where there is none."""
+    found = launched()
+    return of_shard if found is None else found[0]
+
+
 def warn_if_unsharded(shard: object) -> None:
     """Warn the caller's caller of a feed that gives each of several ranks all samples, where it was not asked for."""
     found = launched() if shard is None else None

@@ -5,20 +5,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from fastfeed._native import Clock
 from fastfeed.engine.turn import Turn, Turns
-
-
-@dataclass(slots=True)
-class Clock:
-    """Where the consumer's time went, in nanoseconds: waiting (of that, pulling units), and the user's loop."""
-
-    wait_ns: int = 0
-    pull_ns: int = 0
-    consumer_ns: int = 0
-    resumed_ns: int = 0  # when next() was called last
 
 
 class Units:
