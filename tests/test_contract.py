@@ -64,10 +64,12 @@ KINDS = {
     "map": Kind(
         lambda **options: ff.map(square, range(ITEMS), chunk_size=2, **options),
         lambda: [square(item) for item in range(ITEMS)],
+        resumes=True,
     ),
     "map in batches": Kind(
         lambda **options: ff.map(square, range(ITEMS), batch_size=4, **options),
         lambda: [[square(item) for item in range(start, start + 4)] for start in range(0, ITEMS, 4)],
+        resumes=True,
     ),
     "runs": Kind(
         lambda **options: ff.parallel(each_squared, split="items", split_size=4, **options)(list(range(ITEMS))),
@@ -184,9 +186,8 @@ def test_batches_that_are_kept_stay_as_they_are(kind: Kind) -> None:
 @orders
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_feed_goes_on_where_its_state_was_taken(kind: Kind, workers: int, ordered: bool) -> None:
-    with kind.make(num_workers=workers, ordered=ordered) as feed:
-        with contextlib.closing(iter(feed)) as batches:
-            before = drained(itertools.islice(batches, 5))
+    with kind.make(num_workers=workers, ordered=ordered) as feed, contextlib.closing(iter(feed)) as batches:
+        before = drained(itertools.islice(batches, 5))
         state = feed.state_dict()
     with kind.make(num_workers=workers, ordered=ordered) as feed:
         feed.load_state_dict(state)
@@ -195,5 +196,5 @@ def test_a_feed_goes_on_where_its_state_was_taken(kind: Kind, workers: int, orde
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if not kind.resumes], ids=lambda kind: "")
 def test_a_feed_without_a_state_says_so(kind: Kind) -> None:
-    with kind.make(num_workers=0) as feed, pytest.raises(ff.ConfigError, match="schedule"):
+    with kind.make(num_workers=0) as feed, pytest.raises(ff.ConfigError, match="sequence"):
         feed.state_dict()

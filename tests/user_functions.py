@@ -178,3 +178,9 @@ def content(path: str) -> str:
     from pathlib import Path
 
     return Path(path).read_text() if path else ""
+
+
+def fails_at_every_third(number: int) -> int:
+    if number % 3 == 1:
+        raise ValueError(number)
+    return number

@@ -45,6 +45,8 @@ from fastfeed.rank import rank_here
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
+# No more batches than this are handed over together.
+TOGETHER = 4096
 # How often somebody looks for deaths and for workers that take too long, where the loop never waits.
 _LOOK_NS = 50_000_000
 # A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
@@ -127,16 +129,28 @@ class Feed:
         self._held = max(self._held, whole("batches", batches, 1, MAX_SLOTS))
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the feed stands: everything delivered so far is behind it.  Plain values, a few dozen bytes."""
-        return self._job.state()
+        """Where the feed stands: everything that the loop was given is behind it.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next ``iter`` go on where a state was taken.
+        Returns
+        -------
+        dict
+            Plain values that JSON keeps.  One state restores all ranks, and as many ranks and workers as you like, with
+            another batch size; but where several ranks deliver with ``ordered=False``, each has a state of its own.
+        """
+        return self._job.state(self._engine.ordered or not self._workers, self._turns.waiting())
+
+    def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Let the next iteration go on where a state was taken.
+
+        Parameters
+        ----------
+        state : dict, or list of dict
+            A state, of any rank; or those of all ranks, where they were taken with ``ordered=False``.
 
         Raises
         ------
         ConfigError
-            If the state was taken from a feed with another source length, batch size, seed, order or shard.
+            If it is no state, or that of a feed with another source, order or seed.
         """
         self._job.load(state)
 
@@ -180,7 +194,7 @@ class Feed:
     def _leave(self, turn: Turn) -> None:
         turn.thread = get_ident()  # another one, perhaps: whichever drops the iterator
         try:
-            turn.batches.clear()
+            turn.drop()
             if not turn.over:
                 self._abandon()
         finally:
@@ -229,7 +243,7 @@ class Feed:
                 # What holds no slot is handed over together: small units spend less on going round.  Not so many of
                 # them, nor to a slow loop, that the workers would wait for slots to be opened.
                 more = self._brisk and len(pending) > half and turn.failure is None and not ring.holds
-                done = self._first_complete(running) if more else None
+                done = self._first_complete(running) if more and len(turn.batches) < TOGETHER else None
             if turn.batches:
                 yield
                 if pending:

@@ -148,8 +148,11 @@ class Job(Protocol):
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
 
-    def state(self) -> dict[str, Any]:
-        """Where the user stands, as plain values."""
+    def state(self, ordered: bool, waiting: int) -> dict[str, Any]:
+        """Where the user stands, as plain values.
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on there."""
+        `ordered` says whether batches are delivered in order, `waiting` how many of them the user has not had yet.
+        """
+
+    def load(self, saved: Any) -> None:
+        """Let the next iteration go on there: what `state` returned, or a list of what it did for all ranks."""

@@ -36,6 +36,8 @@ class Turn:
         Which one of the feed's.
     batches : deque
         What is delivered and not yet handed over.
+    dropped : int
+        How many of them there were when the loop was left.
     failure : Exception or None
         What is to be raised after them.
     over : bool
@@ -46,14 +48,14 @@ class Turn:
         Whether the feed is to be closed as soon as the thread has left.
     """
 
-    __slots__ = ("_iterator", "_left", "batches", "closes", "failure", "number", "over", "thread")
+    __slots__ = ("_iterator", "_left", "batches", "closes", "dropped", "failure", "number", "over", "thread")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.batches: deque[Any] = deque()
         self.failure: Exception | None = None
         self.over = self.closes = False
-        self.thread = 0
+        self.thread = self.dropped = 0
         self._left = threading.Event()
         self._iterator: Callable[[], GeneratorType[Any, None, None] | None] = lambda: None
 
@@ -75,6 +77,11 @@ class Turn:
         if self.thread not in (0, get_ident()) and (iterator is None or iterator.gi_running):
             wake()
             self._left.wait(timeout_s)
+
+    def drop(self) -> None:
+        """Let go of what is not handed over."""
+        self.dropped = len(self.batches)
+        self.batches.clear()
 
     def leave(self) -> None:
         """Nobody is inside any more."""
@@ -132,6 +139,10 @@ class Turns:
             self._last = turn
         if turn.over:
             raise self.ended()
+
+    def waiting(self) -> int:
+        """How many batches the last turn has been delivered and has not handed over, nor ever will if it is left."""
+        return self._last.dropped or len(self._last.batches)
 
     def close(self, then: Callable[[], None], timeout_s: float | None = None) -> None:
         """End all turns, and call what is to be done when nobody is inside."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native
@@ -13,7 +13,12 @@ from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.ring import Totals
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
+from fastfeed.functions.delivered import Delivered
 from fastfeed.functions.job import FunctionJob
+from fastfeed.schedule.cursor import Position
+from fastfeed.schedule.rest import Rest
+from fastfeed.schedule.schedule import ALL, Schedule
+from fastfeed.schedule.state import loaded, saved
 from fastfeed.wire import frame
 from fastfeed.wire.failure import said, worker_error
 from fastfeed.wire.snapshot import FIXED, snapshot
@@ -57,41 +62,72 @@ class ChunksJob(FunctionJob):
     ) -> None:
         super().__init__(ChunkCaller(function, collate, seed, on_error), timed, initializer)
         self._iterable = iterable
+        self._seed = seed
+        self._as_schedule: Schedule | None = None
         self._begun = False
         self._fixed = batch_size or chunk_size
         self._batched = batch_size is not None
         self._on_error = on_error
         self._chunk = 1
         self._pull_s = self._item_bytes = 0.0  # of one item
+        self._delivered = Delivered(self._batched) if is_sequence(iterable) else None
+        self._set_aside: Collection[int] = ()  # offsets in the chunk that is being delivered
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """Chunks of the iterable, of which no more is pulled than is in flight."""
         # Items that wait for others, or for a worker that may have to be sent them again.
         held = workers > 0 or self._batched
-        for epoch in self._epochs(epochs):
-            items = iter(self._iterable)
-            if items is self._iterable and self._begun:
-                raise ConfigError(
-                    f"this {type(items).__name__} can be gone through only once, and the first epoch has done so: pass "
-                    f"map() a list, or an object whose __iter__ begins afresh"
-                )
-            self._begun = True
-            keep = snapshot if held and type(items) not in _OF_C else None
-            first = 0
-            more = True
-            while more:
-                wanted = self._fixed or self._chunk
-                if not held:
-                    wanted = 1
-                chunk, stopped = self._pull(items, wanted, keep)
-                if chunk:
-                    yield epoch, first, chunk
-                if stopped is not None:  # what came before it is on its way
-                    raise stopped
-                first += len(chunk)
-                more = len(chunk) == wanted
-            if first == 0:
+        for epoch, parts in self._epochs_of_parts(epochs):
+            any_item = False
+            for first, items in parts:
+                keep = snapshot if held and type(items) not in _OF_C else None
+                begun = yield from self._chunks(epoch, first, items, held, keep)
+                any_item = any_item or begun
+            if not any_item:
                 return
+
+    def _epochs_of_parts(self, epochs: int | None) -> Iterator[tuple[int, Iterator[tuple[int, Iterator[Any]]]]]:
+        """Each epoch with the parts of the iterable that it goes through: where one begins, and its items."""
+        position = None
+        if self._delivered is not None:
+            position = self._delivered.begin()
+            super().set_epoch(position.epoch)
+        for epoch in self._epochs(epochs):
+            rest = ALL if position is None else position.of(epoch).rest
+            yield epoch, self._whole() if rest == ALL else self._parts(rest)
+
+    def _whole(self) -> Iterator[tuple[int, Iterator[Any]]]:
+        items = iter(self._iterable)
+        if items is self._iterable and self._begun:
+            raise ConfigError(
+                f"this {type(items).__name__} can be gone through only once, and the first epoch has done so: pass "
+                f"map() a list, or an object whose __iter__ begins afresh"
+            )
+        self._begun = True
+        yield 0, items
+
+    def _parts(self, rest: Rest) -> Iterator[tuple[int, Iterator[Any]]]:
+        iterable: Any = self._iterable
+        for low, high in rest.ranges(len(iterable)):
+            yield low, map(iterable.__getitem__, range(low, high))
+
+    def _chunks(
+        self, epoch: int, first: int, items: Iterator[Any], held: bool, keep: Callable[[Any], Any] | None
+    ) -> Generator[Unit, None, bool]:
+        """Cut items into chunks, the first of them with this index; whether there was any."""
+        before, more = first, True
+        while more:
+            wanted = self._fixed or self._chunk
+            if not held:
+                wanted = 1
+            chunk, stopped = self._pull(items, wanted, keep)
+            if chunk:
+                yield epoch, first, chunk
+            if stopped is not None:  # what came before it is on its way
+                raise stopped
+            first += len(chunk)
+            more = len(chunk) == wanted
+        return first > before
 
     def _pull(
         self, items: Iterator[Any], wanted: int, keep: Callable[[Any], Any] | None
@@ -137,6 +173,7 @@ class ChunksJob(FunctionJob):
     def deadly(self, unit: Unit, items: dict[int, Death]) -> WorkerDied | None:
         """Note the items that are left out; what is to be raised for the first of them where they may not be."""
         _, first, chunk = unit
+        self._set_aside = items
         died = None
         for offset, death in items.items():
             self._bad(first + offset, f"{death}; the item was tried twice")
@@ -156,7 +193,7 @@ class ChunksJob(FunctionJob):
 
     def results(self, unit: Unit, reply: ChunkReply) -> Delivery:
         """The results; failures are noted, or raised after what came before them."""
-        _, first, items = unit
+        epoch, first, items = unit
         results, failures = reply
         failure = None
         for offset, (_, error, text) in failures.items():
@@ -165,7 +202,24 @@ class ChunksJob(FunctionJob):
                 what = f"item {first + offset}, {_short(items[offset])}"
                 failure = worker_error(self._caller.name(), what, error, text)
         self.ledger.samples += len(items) - len(failures)
+        if self._delivered is not None:
+            if failures or self._set_aside:
+                self._note_without(unit, len(results), {*failures, *self._set_aside})
+            else:
+                self._delivered.note(epoch, first, len(items), len(results), ())
         return results, failure
+
+    def _note_without(self, unit: Unit, results: int, missing: set[int]) -> None:
+        """Note a chunk of which items have failed."""
+        epoch, first, items = unit
+        done = len(items)
+        if self._on_error == "raise":
+            done = min(missing)  # what is behind it is not done, and it would fail again
+        elif self._on_error == "replace":
+            missing.clear()
+        self._set_aside = ()
+        assert self._delivered is not None
+        self._delivered.note(epoch, first, done, results, missing)
 
     def what(self, unit: Unit) -> str:
         """Name the items of a chunk."""
@@ -179,6 +233,43 @@ class ChunksJob(FunctionJob):
         except TypeError:
             raise TypeError("this feed has no len(), because its iterable has none") from None
         return -(-count // self._fixed) if self._batched and self._fixed else count
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be this epoch."""
+        super().set_epoch(epoch)
+        if self._delivered is not None:
+            self._delivered.move(Position(epoch))
+
+    def state(self, ordered: bool, waiting: int) -> dict[str, Any]:
+        """Where the loop stands, for a sequence."""
+        if self._delivered is None:
+            return super().state(ordered, waiting)
+        schedule = self._schedule()
+        return saved(self._delivered.position(waiting, schedule.n), schedule, schedule.fingerprint(), ordered)
+
+    def load(self, given: Any) -> None:
+        """Go on there, for a sequence."""
+        if self._delivered is None:
+            super().load(given)
+            return
+        schedule = self._schedule()
+        position = loaded(given, schedule, schedule.fingerprint())
+        position.forget_complete(schedule)
+        super().set_epoch(position.epoch)
+        self._delivered.move(position)
+
+    def _schedule(self) -> Schedule:
+        """The items, one by one, as a schedule."""
+        count = max(1, len(self._iterable))  # type: ignore[arg-type]
+        if self._as_schedule is None or self._as_schedule.n != count:
+            self._as_schedule = Schedule(count, 1, seed=self._seed)
+        return self._as_schedule
+
+
+def is_sequence(iterable: object) -> bool:
+    """Whether something has a length and is read by index, so that one may begin anywhere in it."""
+    whole = hasattr(iterable, "__len__") and hasattr(iterable, "__getitem__")
+    return whole and not isinstance(iterable, Mapping) and not hasattr(iterable, "keys")
 
 
 def _short(item: object) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fastfeed.wire.failure import Failure
 
 _OVER = object()
+_RESUMABLE = "feeds of images(), of arrays(), and of map() over a sequence, which has len() and is read by index"
 
 
 class FunctionJob:
@@ -244,13 +245,13 @@ class FunctionJob:
         """Let the next iteration be this epoch; it seeds the random numbers."""
         self._epoch = epoch
 
-    def state(self) -> dict[str, Any]:
+    def state(self, ordered: bool, waiting: int) -> dict[str, Any]:
         """There is none."""
-        raise ConfigError("state_dict() is for feeds with a schedule, those of images() and arrays()")
+        raise ConfigError(f"state_dict() is for {_RESUMABLE}")
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, saved: Any) -> None:
         """There is none."""
-        raise ConfigError("load_state_dict() is for feeds with a schedule, those of images() and arrays()")
+        raise ConfigError(f"load_state_dict() is for {_RESUMABLE}")
 
     def _epochs(self, epochs: int | None) -> Iterator[int]:
         for _ in itertools.repeat(None) if epochs is None else range(epochs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# So many names tell a source from another one, in a saved state.
+_NAMES = 64
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
 _MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
 
@@ -58,6 +61,7 @@ def images(
     with_index: bool = False,
     on_error: str = "raise",
     shard: tuple[int, int] | None = None,
+    uneven: str = "pad",
     exact: bool = False,
     orient: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -105,6 +109,10 @@ def images(
         down as the crop reaches.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
+    uneven : {"pad", "drop", "keep"}
+        Where the samples cannot be dealt evenly to the shards: some are given a first sample of the epoch once more,
+        the last few are left out, or some shards have a sample more, and so perhaps a batch, for which others that
+        wait for them in each step would wait for ever.
     exact : bool
         Never decode a JPEG at a reduced scale, however much smaller the target is.
     orient : bool
@@ -152,7 +160,7 @@ def images(
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
-    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard)
+    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard, uneven)
     return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, initializer), engine)
 
 
@@ -313,6 +321,12 @@ class _ImageJob(ScheduledJob):
 
     def has_unusable(self) -> bool:
         return self._labels is not None and bool(self._labels.missing)
+
+    def source_digest(self) -> str:
+        """By some of the names, without their folder, which may lie elsewhere next time."""
+        count = len(self._source)
+        names = (os.path.basename(self._source.name(index)) for index in range(0, count, -(-count // _NAMES)))
+        return hashlib.blake2s("\0".join(names).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         parts: list[Any] = list(arrays)

@@ -11,8 +11,9 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Shape, Taken
-from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.schedule.cursor import Cursor
+from fastfeed.errors import SampleError, WorkerError
+from fastfeed.schedule import state
+from fastfeed.schedule.cursor import Cursor, Unit
 from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from fastfeed.wire.row_failure import RowFailure
 
     Reason: TypeAlias = str | RowFailure
-
-Unit = tuple[int, int]  # epoch, batch
 
 
 class ScheduledJob:
@@ -41,9 +40,10 @@ class ScheduledJob:
         self.classes: list[str] | None = None
         self.rank = schedule.rank
         self._schedule = schedule
-        self._cursor = Cursor(schedule.batches)
+        self._cursor = Cursor(schedule)
         self._row_bytes = row_bytes
         self._on_error = on_error
+        self._digest_of_source: str | None = None
         self._barren = 0  # batches on end in which no sample could be used
 
     # ---- what a subclass says ----
@@ -97,6 +97,10 @@ class ScheduledJob:
         """Whether any sample is unusable."""
         return False
 
+    def source_digest(self) -> str:
+        """Tell this source from others of as many samples: a few characters, the same wherever it lies."""
+        raise NotImplementedError
+
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         """What the user gets for these rows."""
         raise NotImplementedError
@@ -109,13 +113,13 @@ class ScheduledJob:
         return Shape(default_prefetch(workers, rows), rows, self._row_bytes)
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
-        """(epoch, batch) in the order of opening."""
+        """Batches in the order of opening."""
         return self._cursor.begin(epochs)
 
     def order(self, unit: Unit, index: memoryview, without: list[int] | None) -> Order:
         """Write the batch's indices; any worker may take it."""
-        epoch, batch = unit
-        return epoch, self._schedule.fill(epoch, batch, index), -1, None
+        epoch, batch, rest = unit
+        return epoch, self._schedule.fill(epoch, batch, index, rest), -1, None
 
     def forbidden(self, row: int, rows: int) -> range:
         """Forbid the row itself."""
@@ -148,13 +152,14 @@ class ScheduledJob:
 
         make = self.batch_maker()
         for unit in units:
-            rows = self._schedule.rows(unit[1])
+            epoch, batch, rest = unit
+            rows = self._schedule.rows(batch, rest)
             indices = np.empty(rows, np.int64)
-            self._schedule.fill(*unit, indices.data)
+            self._schedule.fill(epoch, batch, indices.data, rest)
             memory = np.empty(self._schedule.rows(0) * self._row_bytes + 63, np.uint8)
             memory = memory[-memory.ctypes.data % 64 :]
             arrays = self.views(memory, rows)
-            reasons = make(unit[0], indices, memory, arrays)
+            reasons = make(epoch, indices, memory, arrays)
             del memory
             yield self._finish(unit, arrays, indices, reasons, scarce=False)
             del arrays
@@ -185,7 +190,9 @@ class ScheduledJob:
             self._barren = 0
             self._warn_of_nothing()
         self.ledger.samples += len(indices)
-        self._cursor.advance(*unit)  # last, so that a batch which an interrupt has lost counts as not delivered
+        self._cursor.advance(
+            unit[0], unit[1]
+        )  # last, so that a batch which an interrupt has lost counts as not delivered
         return batches, None
 
     def _warn_of_nothing(self) -> None:
@@ -230,21 +237,18 @@ class ScheduledJob:
         """Let the next iteration be this epoch."""
         self._cursor.set_epoch(epoch)
 
-    def state(self) -> dict[str, Any]:
+    def state(self, ordered: bool, waiting: int) -> dict[str, Any]:
         """The position, and what it depends on."""
-        return {**self._cursor.state(), "schedule": self._schedule.fingerprint()}
+        return state.saved(self._cursor.position(), self._schedule, self._of(), ordered)
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on at a position of the same schedule."""
-        foreign = ConfigError("load_state_dict: this is not what state_dict() returned; pass that, unchanged")
-        if not isinstance(state, dict) or not {"epoch", "batch", "ahead", "schedule"} <= state.keys():
-            raise foreign
-        self._schedule.check_fingerprint(state["schedule"])
-        numbers = [state["epoch"], state["batch"], *(state["ahead"] if isinstance(state["ahead"], list) else [None])]
-        valid = all(type(number) is int and number >= 0 for number in numbers)
-        if not valid or numbers[1] >= max(1, self._schedule.batches):
-            raise foreign
-        self._cursor.load(state)
+    def load(self, saved: Any) -> None:
+        """Go on at a position in the same order."""
+        self._cursor.load(state.loaded(saved, self._schedule, self._of()))
+
+    def _of(self) -> dict[str, Any]:
+        if self._digest_of_source is None:
+            self._digest_of_source = self.source_digest()
+        return {**self._schedule.fingerprint(), "source": self._digest_of_source}
 
 
 def default_prefetch(workers: int, rows: int) -> int:

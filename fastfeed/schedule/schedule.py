@@ -1,25 +1,24 @@
 """Which samples make up batch k of an epoch: a pure function of the options, the epoch and k.
 
     epoch order      position 0 .. n-1  ->  sample index      keyed permutation of (seed, epoch), or the identity
-    shard            takes positions rank, rank + world, rank + 2 world, ...
-    batch k          the shard's positions k * batch_size .. (k + 1) * batch_size - 1
+    what is left     number 0 .. r-1    ->  position          all of the epoch, or what a saved state has left of it
+    shard            takes numbers rank, rank + world, rank + 2 world, ...
+    batch k          the shard's numbers k * batch_size .. (k + 1) * batch_size - 1
 
-No position is stored and no order is kept in memory, so a schedule over a hundred million samples costs nothing, and
-to resume is to go on asking from (epoch, batch).
+No position is stored and no order is kept in memory, so a schedule over a hundred million samples costs nothing.  All
+ranks together deliver the same run of numbers in each step, whatever their number: so a saved state is a position.
 """
 
 from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastfeed import _native, options
-from fastfeed.errors import ConfigError
+from fastfeed.schedule.rest import Rest
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+ALL = Rest()
 _MAX_SAMPLES = 2**63 - 1  # indices are int64
 
 
@@ -38,11 +37,13 @@ class Schedule:
     seed : int
         0 to 2**64 - 1; with the epoch's number it decides the order.
     drop_last : bool
-        Leave out the short batch at the end.  Every shard then has the same number of batches.
+        Leave out the short batch at the end.
     shard : tuple of int, optional
-        ``(rank, world)``: this shard is number ``rank`` of ``world``.  Shards are disjoint, together complete, and
-        differ in length by at most one sample, so without ``drop_last`` one may have a batch more than another, and
-        with more shards than samples some are empty.
+        ``(rank, world)``: this shard is number ``rank`` of ``world``.
+    uneven : {"pad", "drop", "keep"}
+        What becomes of the last samples where the shards cannot have equally many: the first of the epoch once more
+        for the shards that have one less; none of them; or shards of which some have a sample more, and so perhaps a
+        batch.
 
     Attributes
     ----------
@@ -56,7 +57,7 @@ class Schedule:
     Raises
     ------
     ConfigError
-        An option that cannot work, or ``drop_last`` where that leaves no batch at all.
+        An option that cannot work, or one that leaves no batch at all.
     """
 
     n: int
@@ -65,6 +66,7 @@ class Schedule:
     seed: int = 0
     drop_last: bool = False
     shard: tuple[int, int] | None = None
+    uneven: str = "pad"
     rank: int = field(init=False, repr=False, compare=False)
     world: int = field(init=False, repr=False, compare=False)
     samples: int = field(init=False, repr=False, compare=False)
@@ -78,29 +80,42 @@ class Schedule:
         options.flag("shuffle", self.shuffle)
         options.flag("drop_last", self.drop_last)
         rank, world = options.shard(self.shard)
-        if self.drop_last:
-            batches = n // world // size
-            samples = batches * size
-            if batches == 0:
-                there = f"a shard has only {n // world} samples" if world > 1 else f"there are only {n} samples"
-                remedy = f"pass False or a smaller batch_size; {there}, not one full batch"
-                raise options.wrong("drop_last", True, remedy, batch_size=size)
-        else:
-            samples = len(range(rank, n, world))
-            batches = -(-samples // size)
+        options.one_of("uneven", self.uneven, ("pad", "drop", "keep"))
+        there = f"a shard has only {n // world} samples" if world > 1 else f"there are only {n} samples"
+        if self.drop_last and n // world < size:
+            remedy = f"pass False or a smaller batch_size; {there}, not one full batch"
+            raise options.wrong("drop_last", True, remedy, batch_size=size)
+        if self.uneven == "drop" and n < world:
+            raise options.wrong("uneven", "drop", f"pass 'pad', or fewer shards; {there}")
         # Frozen for everybody else; here the options become plain ints, and what every batch needs is worked out once.
-        settled = {"n": n, "batch_size": size, "seed": seed, "shard": (rank, world)}
-        settled |= {"rank": rank, "world": world, "samples": samples, "batches": batches}
+        settled = {"n": n, "batch_size": size, "seed": seed, "shard": (rank, world), "rank": rank, "world": world}
         for name, value in settled.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "samples", self.samples_of(ALL))
+        object.__setattr__(self, "batches", self.batches_of(ALL))
 
-    def rows(self, k: int) -> int:
-        """Return the number of samples in batch ``k``; ``IndexError`` where the epoch has no such batch."""
-        if not 0 <= k < self.batches:
-            raise IndexError(f"batch {k} of an epoch of {self.batches} batches")
-        return min(self.batch_size, self.samples - k * self.batch_size)
+    def samples_of(self, rest: Rest) -> int:
+        """Return the number of samples of this shard that what is left of an epoch has."""
+        left, world = rest.count(self.n), self.world
+        if self.drop_last:
+            return left // world // self.batch_size * self.batch_size
+        if self.uneven == "keep":
+            return len(range(self.rank, left, world))
+        return left // world if self.uneven == "drop" else -(-left // world)
 
-    def fill(self, epoch: int, k: int, out: memoryview) -> int:
+    def batches_of(self, rest: Rest) -> int:
+        """Return the number of this shard's batches in what is left of an epoch."""
+        return -(-self.samples_of(rest) // self.batch_size)
+
+    def rows(self, k: int, rest: Rest = ALL) -> int:
+        """Return the number of samples in batch ``k``; ``IndexError`` where there is no such batch."""
+        samples = self.samples if rest is ALL else self.samples_of(rest)
+        rows = min(self.batch_size, samples - k * self.batch_size)
+        if k < 0 or rows <= 0:
+            raise IndexError(f"batch {k} of an epoch of {-(-samples // self.batch_size)} batches")
+        return rows
+
+    def fill(self, epoch: int, k: int, out: memoryview, rest: Rest = ALL) -> int:
         """Write the sample indices of batch ``k`` of an epoch into ``out``.
 
         Parameters
@@ -108,55 +123,34 @@ class Schedule:
         epoch : int
             0 to 2**64 - 1.
         k : int
-            Batch of the epoch.
+            Batch of the epoch, or of what is left of it.
         out : memoryview of int64, shape (batch_size or more,)
             Owned by the caller; the first ``rows(k)`` entries are written, the others left alone.
+        rest : Rest
+            What is left of the epoch.
 
         Returns
         -------
         int
             ``rows(k)``.
         """
-        rows = self.rows(k)
-        start = self.rank + k * self.batch_size * self.world
-        if self.shuffle:
-            _native.permute_fill(out[:rows], self.n, self.seed, epoch, start, self.world)
-        else:
-            # As bytes: a memoryview takes no values from another whose format is spelt differently ("q" for "l").
-            out.cast("B")[: 8 * rows] = array("q", range(start, start + rows * self.world, self.world)).tobytes()
+        rows = self.rows(k, rest)
+        at = 0
+        first = self.rank + k * self.batch_size * self.world
+        for position, count in rest.runs(first, self.world, rows, self.n):
+            self._fill(epoch, position, out[at : at + count])
+            at += count
         return rows
 
+    def _fill(self, epoch: int, position: int, out: memoryview) -> None:
+        """Write the indices of positions that are `world` apart."""
+        if self.shuffle:
+            _native.permute_fill(out, self.n, self.seed, epoch, position, self.world)
+        else:
+            # As bytes: a memoryview takes no values from another whose format is spelt differently ("q" for "l").
+            apart = range(position, position + len(out) * self.world, self.world)
+            out.cast("B")[:] = array("q", apart).tobytes()
+
     def fingerprint(self) -> dict[str, Any]:
-        """Return what a saved position depends on: plain values that JSON keeps."""
-        return {
-            "n": self.n,
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
-            "seed": self.seed,
-            "drop_last": self.drop_last,
-            "shard": [self.rank, self.world],
-        }
-
-    def check_fingerprint(self, saved: Mapping[str, Any]) -> None:
-        """Refuse a position that was saved under another schedule.
-
-        Raises
-        ------
-        ConfigError
-            Naming each option that differs, what it was and what it is.
-        """
-        differences = []
-        for name, now in self.fingerprint().items():
-            then = saved.get(name)
-            if name == "shard" and isinstance(then, tuple):
-                then = list(then)
-            if then != now:
-                differences.append(f"{_NAMES.get(name, name)} was {then!r} and is {now!r}")
-        if differences:
-            raise ConfigError(
-                f"this state belongs to another feed: {'; '.join(differences)}; "
-                f"make the feed with the options that the state was saved under, or start a new epoch with set_epoch"
-            )
-
-
-_NAMES = {"n": "the number of samples"}
+        """Return what the order depends on: plain values that JSON keeps."""
+        return {"samples": self.n, "shuffle": self.shuffle, "seed": self.seed}

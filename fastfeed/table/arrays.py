@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import astuple
@@ -31,6 +32,7 @@ def arrays(
     seed: int | None = 0,
     drop_last: bool = False,
     shard: tuple[int, int] | None = None,
+    uneven: str = "pad",
     with_index: bool = False,
     num_workers: int | None = None,
     ordered: bool = True,
@@ -55,6 +57,10 @@ def arrays(
         Decides the order; None draws one.
     shard : (int, int), optional
         (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
+    uneven : {"pad", "drop", "keep"}
+        Where the samples cannot be dealt evenly to the shards: some are given a first sample of the epoch once more,
+        the last few are left out, or some shards have a sample more, and so perhaps a batch, for which others that
+        wait for them in each step would wait for ever.
     with_index : bool
         Yield the samples' int64 positions as well, last.
     num_workers : int, optional
@@ -87,7 +93,7 @@ def arrays(
     seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
     warn_if_unsharded(shard)
-    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard)
+    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard, uneven)
     return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
 
 
@@ -190,6 +196,11 @@ class _ArraysJob(ScheduledJob):
 
     def sample_error(self, index: int, reason: str) -> SampleError:
         return SampleError(self.sample_name(index), index, reason, remedy="mend the file, and make a new feed")
+
+    def source_digest(self) -> str:
+        """By what a row looks like: the data are too many to be looked at."""
+        rows = [(column.array.dtype.str, column.array.shape[1:]) for column in self._columns.columns]
+        return hashlib.blake2s(repr((rows, self._keys)).encode(), digest_size=8).hexdigest()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         if self._keys is not None:

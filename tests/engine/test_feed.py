@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,9 +75,8 @@ def test_every_index_of_a_shard_comes_exactly_once(
         batches = [index for _, index in feed]
         assert len(batches) == len(feed)
     seen = np.concatenate(batches)
-    rank, world = shard or (0, 1)
-    mine = len(range(rank, 50, world))
-    expected = (50 // world // batch_size * batch_size) if drop_last else mine
+    _, world = shard or (0, 1)
+    expected = (50 // world // batch_size * batch_size) if drop_last else -(-50 // world)
     assert len(seen) == len(set(seen.tolist())) == expected
     assert seen.min() >= 0
     assert seen.max() < 50
@@ -84,7 +85,7 @@ def test_every_index_of_a_shard_comes_exactly_once(
 def test_shards_together_are_the_whole_source(photos: Path) -> None:
     seen: list[int] = []
     for rank in range(3):
-        with feed_of(photos, shard=(rank, 3), shuffle=True) as feed:
+        with feed_of(photos, shard=(rank, 3), uneven="keep", shuffle=True) as feed:
             seen += [int(i) for _, index in feed for i in index]
     assert sorted(seen) == list(range(50))
 
@@ -520,14 +521,38 @@ def test_a_loaded_state_goes_on_where_it_was_saved(photos: Path, ordered: bool, 
     assert len(before) + len(rest) == len(whole)
 
 
-def test_a_state_of_another_schedule_is_refused_in_words(photos: Path) -> None:
-    feed, other = feed_of(photos, shuffle=True), feed_of(photos, batch_size=4, shuffle=True)
-    with pytest.raises(ff.ConfigError, match="batch_size was 8 and is 4"):
-        other.load_state_dict(feed.state_dict())
+def test_a_state_of_another_source_is_refused_in_words(photos: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(photos, moved)
+    state = feed_of(photos).state_dict()
+    feed_of(moved, batch_size=4).load_state_dict(state)
+    (moved / "000.jpg").rename(moved / "0.jpg")
+    with pytest.raises(ff.ConfigError, match=r"the digest of the source was .* and is"):
+        feed_of(moved).load_state_dict(state)
+
+
+def test_ranks_resume_from_the_state_of_any_one_and_may_be_more_or_fewer(photos: Path) -> None:
+    expected = sorted(int(index) for _, indices in feed_of(photos) for index in indices)
+    got: list[int] = []
+    state: dict | None = None
+    for world, batch_size, workers in ((1, 8, 1), (2, 4, 2), (4, 1, 0), (3, 8, 5)):
+        states = []
+        for rank in range(world):
+            options = {"batch_size": batch_size, "shard": (rank, world), "shuffle": True, "num_workers": workers}
+            with feed_of(photos, uneven="keep", **options) as feed:
+                if state is not None:
+                    feed.load_state_dict(state)
+                with contextlib.closing(iter(feed)) as batches:
+                    for _, index in itertools.islice(batches, None if world == 3 else 2):
+                        got += index.tolist()
+                    states.append(feed.state_dict())
+        assert all(each == states[0] for each in states) or world == 3
+        state = states[-1]
+    assert sorted(got) == expected
 
 
 @pytest.mark.parametrize(
-    "changed", [{"batch": 99}, {"batch": -1}, {"epoch": "a"}, {"epoch": 1.0}, {"ahead": 3}, {"ahead": [-1]}]
+    "changed", [{"left": [[99, []]]}, {"left": [[-1, []]]}, {"epoch": "a"}, {"epoch": 1.0}, {"left": 3}]
 )
 def test_a_state_that_somebody_has_changed_is_refused_and_changes_nothing(photos: Path, changed: dict) -> None:
     with feed_of(photos) as feed:

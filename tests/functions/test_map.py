@@ -979,9 +979,10 @@ def test_a_data_frame_is_not_mapped_column_by_column() -> None:
         ff.map(len, Frame(["path", "label"]))
 
 
-def test_states_are_for_feeds_with_a_schedule() -> None:
-    with ff.map(len, [], num_workers=0) as feed:
-        with pytest.raises(ff.ConfigError, match=r"images.*arrays"):
-            feed.state_dict()
-        with pytest.raises(ff.ConfigError, match=r"images.*arrays"):
-            feed.load_state_dict({})
+def test_a_feed_over_what_has_no_length_or_index_has_no_state() -> None:
+    for iterable in (iter([1]), {"a": 1}, {1}):
+        with ff.map(len, iterable, num_workers=0) as feed:
+            with pytest.raises(ff.ConfigError, match=r"images.*arrays.*map\(\) over a sequence"):
+                feed.state_dict()
+            with pytest.raises(ff.ConfigError, match=r"images.*arrays.*map\(\) over a sequence"):
+                feed.load_state_dict({})

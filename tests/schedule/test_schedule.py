@@ -48,7 +48,7 @@ def test_a_shard_takes_every_nth_position() -> None:
 def test_shards_are_slices_of_the_one_shuffled_order() -> None:
     whole = flat(epoch_of(Schedule(50, 8, shuffle=True, seed=3), epoch=2))
     for rank in range(3):
-        shard = Schedule(50, 4, shuffle=True, seed=3, shard=(rank, 3))
+        shard = Schedule(50, 4, shuffle=True, seed=3, shard=(rank, 3), uneven="keep")
         assert flat(epoch_of(shard, epoch=2)) == whole[rank::3]
 
 
@@ -56,7 +56,7 @@ def test_shards_are_slices_of_the_one_shuffled_order() -> None:
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 def test_all_shards_together_deliver_every_sample_exactly_once(world: int, shuffle: bool) -> None:
     for n, size in itertools.product((1, 2, 3, 7, 64, 65, 200), (1, 2, 5, 64, 1000)):
-        shards = [Schedule(n, size, shuffle, 5, shard=(rank, world)) for rank in range(world)]
+        shards = [Schedule(n, size, shuffle, 5, shard=(rank, world), uneven="keep") for rank in range(world)]
         assert sorted(index for shard in shards for index in flat(epoch_of(shard, 1))) == list(range(n))
         lengths = [shard.samples for shard in shards]
         assert max(lengths) - min(lengths) <= 1
@@ -79,8 +79,29 @@ def test_with_drop_last_every_shard_has_as_many_full_batches(n: int, size: int, 
     assert len(set(indices)) == len(indices) == n // world // size * size * world
 
 
-def test_more_shards_than_samples_leave_some_empty() -> None:
-    assert [Schedule(2, 4, shard=(rank, 3)).batches for rank in range(3)] == [1, 1, 0]
+def test_more_shards_than_samples_leave_some_empty_where_they_are_kept_uneven() -> None:
+    assert [Schedule(2, 4, shard=(rank, 3), uneven="keep").batches for rank in range(3)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+@pytest.mark.parametrize("uneven", ["pad", "drop"])
+def test_no_shard_has_a_batch_or_a_sample_more_than_another(world: int, shuffle: bool, uneven: str) -> None:
+    for n, size in itertools.product((7, 8, 64, 65, 200), (1, 2, 5, 64)):
+        shards = [Schedule(n, size, shuffle, 5, shard=(rank, world), uneven=uneven) for rank in range(world)]
+        whole = flat(epoch_of(Schedule(n, size, shuffle, 5), 1))
+        lengths = [[len(batch) for batch in epoch_of(shard, 1)] for shard in shards]
+        assert all(each == lengths[0] for each in lengths)
+        got = sorted(index for shard in shards for index in flat(epoch_of(shard, 1)))
+        if uneven == "drop":
+            assert got == sorted(whole[: n // world * world])
+        else:
+            assert got == sorted(whole + whole[: -n % world])
+
+
+def test_fewer_samples_than_shards_are_dealt_out_again_and_again() -> None:
+    shards = [Schedule(2, 4, shard=(rank, 5)) for rank in range(5)]
+    assert [epoch_of(shard) for shard in shards] == [[[0]], [[1]], [[0]], [[1]], [[0]]]
 
 
 def test_epochs_differ_and_the_same_epoch_does_not() -> None:
@@ -126,7 +147,9 @@ def test_numbers_of_other_kinds_are_taken_as_ints() -> None:
     schedule = Schedule(np.int32(9), np.uint8(2), seed=np.uint64(2**64 - 1), shard=[np.int64(0), 2])  # type: ignore[arg-type]
     assert schedule == Schedule(9, 2, seed=2**64 - 1, shard=(0, 2))
     assert type(schedule.n) is type(schedule.seed) is int
-    assert repr(Schedule(9, 2)) == ("Schedule(n=9, batch_size=2, shuffle=False, seed=0, drop_last=False, shard=(0, 1))")
+    assert repr(Schedule(9, 2)) == (
+        "Schedule(n=9, batch_size=2, shuffle=False, seed=0, drop_last=False, shard=(0, 1), uneven='pad')"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,6 +173,11 @@ def test_numbers_of_other_kinds_are_taken_as_ints() -> None:
             {"drop_last": True, "batch_size": 11},
             "drop_last=True, batch_size=11: pass False or a smaller batch_size; there are only 10",
         ),
+        ({"uneven": "even"}, "uneven='even': pass one of 'pad', 'drop', 'keep'"),
+        (
+            {"uneven": "drop", "shard": (0, 11)},
+            "uneven='drop': pass 'pad', or fewer shards; a shard has only 0 samples",
+        ),
         ({"shard": 2}, "shard=2: pass (rank, world), such as (0, 4)"),
         ({"shard": (1, 2, 3)}, "shard=(1, 2, 3): pass (rank, world)"),
         ({"shard": (4, 4)}, "shard=(4, 4): pass (rank, world), rank from 0 to 3: ranks count from 0"),
@@ -164,41 +192,40 @@ def test_an_option_that_cannot_work_is_named_with_its_remedy(options: dict[str, 
     assert text in str(caught.value)
 
 
-def test_a_fingerprint_survives_json_and_is_recognised() -> None:
-    schedule = Schedule(10, 4, True, 3, shard=(1, 2))
-    saved = json.loads(json.dumps(schedule.fingerprint()))
-    assert saved == schedule.fingerprint()
-    schedule.check_fingerprint(saved)
-    schedule.check_fingerprint({**saved, "shard": (1, 2)})
-
-
-def test_a_foreign_fingerprint_is_refused_in_words() -> None:
-    saved = Schedule(10, 4, True, 3).fingerprint()
-    with pytest.raises(ConfigError) as caught:
-        Schedule(12, 5, True, 3).check_fingerprint(saved)
-    assert str(caught.value) == (
-        "this state belongs to another feed: the number of samples was 10 and is 12; batch_size was 4 and is 5; "
-        "make the feed with the options that the state was saved under, or start a new epoch with set_epoch"
-    )
-    with pytest.raises(ConfigError, match="shuffle was None and is True"):
-        Schedule(12, 5, True, 3).check_fingerprint({})
+def test_a_fingerprint_is_what_the_order_depends_on() -> None:
+    here = Schedule(10, 4, True, 3, shard=(1, 2)).fingerprint()
+    assert json.loads(json.dumps(here)) == here == Schedule(10, 5, True, 3, drop_last=True).fingerprint()
+    assert here not in [
+        Schedule(11, 4, True, 3).fingerprint(),
+        Schedule(10, 4, False, 3).fingerprint(),
+        Schedule(10, 4, True, 4).fingerprint(),
+    ]
 
 
 def test_an_iteration_begins_after_the_last_epoch_that_the_one_before_has_reached() -> None:
-    cursor = Cursor(3)
-    for epoch, batch in cursor.begin(2):
+    cursor = Cursor(Schedule(3, 1))
+    for epoch, batch, _ in cursor.begin(2):
         cursor.advance(epoch, batch)
-    assert list(cursor.begin(1)) == [(2, 0), (2, 1), (2, 2)]
+    assert [unit[:2] for unit in cursor.begin(1)] == [(2, 0), (2, 1), (2, 2)]
 
 
-def test_a_state_taken_while_two_epochs_are_delivered_at_once_knows_both() -> None:
-    cursor = Cursor(3)
-    order = list(itertools.islice(cursor.begin(None), 9))
+def test_a_position_taken_while_two_epochs_are_delivered_at_once_knows_both() -> None:
+    cursor = Cursor(Schedule(3, 1))
+    order = [unit[:2] for unit in itertools.islice(cursor.begin(None), 9)]
     delivered = [(0, 0), (0, 1), (1, 0), (1, 2), (2, 0), (0, 2), (1, 1)]
     for taken in range(len(delivered) + 1):
-        resumed = Cursor(3)
-        resumed.load(cursor.state())
-        rest = set(itertools.islice(resumed.begin(None), 9 - taken))
+        resumed = Cursor(Schedule(3, 1))
+        resumed.load(cursor.position())
+        rest = {unit[:2] for unit in itertools.islice(resumed.begin(None), 9 - taken)}
         assert rest == set(order) - set(delivered[:taken])
         if taken < len(delivered):
             cursor.advance(*delivered[taken])
+
+
+def test_the_epoch_that_was_set_is_where_the_next_iteration_stands() -> None:
+    cursor = Cursor(Schedule(3, 1))
+    for epoch, batch, _ in itertools.islice(cursor.begin(1), 2):
+        cursor.advance(epoch, batch)
+    cursor.set_epoch(7)
+    assert cursor.position().epoch == 7
+    assert [unit[:2] for unit in cursor.begin(1)] == [(7, 0), (7, 1), (7, 2)]

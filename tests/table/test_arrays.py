@@ -104,10 +104,10 @@ def test_epochs_differ_and_a_state_goes_on_where_it_was_taken() -> None:
 
 def test_shards_and_drop_last_follow_the_schedule() -> None:
     y = np.arange(N)
-    shards = [np.concatenate(fed(y, shard=(rank, 3), shuffle=True)) for rank in range(3)]
+    shards = [np.concatenate(fed(y, shard=(rank, 3), uneven="keep", shuffle=True)) for rank in range(3)]
     assert sorted(np.concatenate(shards).tolist()) == list(range(N))
     assert [len(batch) for batch in fed(y, drop_last=True)] == [10] * 10
-    assert fed(y[:2], shard=(2, 3)) == []
+    assert fed(y[:2], shard=(2, 3), uneven="keep") == []
 
 
 @pytest.mark.parametrize("workers", [0, 2])

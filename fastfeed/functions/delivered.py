@@ -1,0 +1,97 @@
+"""Which items of a sequence the loop has had the results of: what a saved state of map says."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from fastfeed.engine.feed import TOGETHER
+from fastfeed.schedule.cursor import Position
+
+# Results that are handed over later lie in the last so many chunks, and those without any result wait for nobody.
+_NOTED = 2 * TOGETHER
+
+
+class Delivered:
+    """Where a feed of results stands; an epoch's position is the index of an item.
+
+    Results of a chunk are delivered together and handed over one by one, so the last chunks are noted with how many
+    results they gave, and counted as far as the loop has had them.
+
+    Parameters
+    ----------
+    batched : bool
+        Whether a chunk is one result.
+    """
+
+    def __init__(self, batched: bool) -> None:
+        self.start = Position()  # of the next iteration
+        self.moved = False  # whether that is not simply after this one
+        self._batched = batched
+        self._at = Position()
+        # The last chunks, joined where one follows the other and nothing is missing: epoch, index of the first item,
+        # items, results, and the offsets of items without one.
+        self._noted: deque[tuple[int, int, int, int, Collection[int]]] = deque()
+        self._joined = (-1, 0)  # epoch and first item of those that are being joined
+        self._next = -1  # the item that would join them
+
+    def move(self, position: Position) -> None:
+        """Let the next iteration begin here."""
+        self.start, self.moved = position, True
+
+    def begin(self) -> Position:
+        """Begin an iteration: where."""
+        self._at, self.moved = self.start, False
+        self._noted.clear()
+        self._joined, self._next = (-1, 0), -1
+        self.start = Position(self._at.epoch + 1, [progress.copy() for progress in self._at.progress[1:]])
+        return self._at.copy()
+
+    def note(self, epoch: int, first: int, items: int, results: int, missing: Collection[int]) -> None:
+        """Note the results of a chunk, or of as many of its items as are done for good."""
+        if first == self._next and epoch == self._joined[0] and not missing:
+            self._next = first + items
+            return
+        self._end_joined()
+        if epoch >= self.start.epoch:
+            self.start = Position(epoch + 1)
+        if missing or self._batched:
+            self._noted.append((epoch, first, items, results, missing))
+        else:
+            self._joined, self._next = (epoch, first), first + items
+        if len(self._noted) > _NOTED:
+            epoch, first, items, _, _ = self._noted.popleft()
+            self._count(self._at, epoch, first, items)
+
+    def _end_joined(self) -> None:
+        if self._next >= 0:
+            (epoch, first), items = self._joined, self._next - self._joined[1]
+            self._noted.append((epoch, first, items, items, ()))
+            self._next = -1
+
+    def position(self, waiting: int, count: int) -> Position:
+        """Where the loop stands, which has not had the last so many results, of an epoch of so many items."""
+        if self.moved:
+            return self.start
+        at = self._at.copy()
+        self._end_joined()
+        noted = list(self._noted)
+        while waiting:
+            epoch, first, items, results, missing = noted.pop()
+            had = results - waiting
+            if had > 0:  # up to the first result that the loop has not had
+                end = had if not missing else [at for at in range(items) if at not in missing][had]
+                noted.append((epoch, first, end, had, ()))
+            waiting = max(0, -had)
+        for epoch, first, items, _, _ in noted:
+            self._count(at, epoch, first, items)
+        while at.progress and not at.progress[0].rest.count(count):
+            at.epoch += 1
+            del at.progress[0]
+        return at
+
+    @staticmethod
+    def _count(at: Position, epoch: int, first: int, items: int) -> None:
+        progress = at.of(epoch)
+        number = progress.rest.number(first)
+        progress.rest = progress.rest.without([(number, number + items)])
