@@ -31,6 +31,7 @@ _HOMES = {
     "pad": "collate.pad",
     "parallel": "functions.parallel",
     "prefetch": "functions.prefetch",
+    "replay": "tools.replay",
 }
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.

@@ -18,5 +18,6 @@ from fastfeed.image.images import images as images
 from fastfeed.image.transforms import *
 from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
+from fastfeed.tools.replay import replay as replay
 
 __version__: str

@@ -34,7 +34,7 @@ from fastfeed.engine.launch import limits_named
 from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
-from fastfeed.engine.stats import Stats, waiting
+from fastfeed.engine.stats import Stats, stats_of
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.engine.unit import Units
 from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
@@ -428,24 +428,7 @@ class Feed:
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow; ``since(earlier)`` says what happened lately."""
-        _, size, read_ns, work_ns, idle_ns = self._totals()
-        ledger = self._job.ledger
-        return Stats(
-            **waiting(self._clock, self._rank),
-            batches=self._clock.batches,
-            samples=ledger.samples,
-            bytes_read=size,
-            pull_s=self._clock.pull_ns / 1e9,
-            first_pulls_s=self._clock.first_pull_ns / 1e9,
-            read_s=read_ns / 1e9,
-            work_s=work_ns / 1e9,
-            idle_s=idle_ns / 1e9,
-            workers=self._workers,
-            deaths=ledger.deaths,
-            copies=ledger.copies,
-            failed=len(ledger.errors),
-            remedies=self._job.remedies,
-        )
+        return stats_of(self._job, self._clock, self._totals(), self._workers, self._rank)
 
     def close(self) -> None:
         """End the workers and give the ring back.  Batches that you keep stay valid.  May be called again.

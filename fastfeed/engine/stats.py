@@ -11,7 +11,7 @@ from fastfeed.machine import available_cpus
 
 if TYPE_CHECKING:
     from fastfeed._native import Clock
-    from fastfeed.engine.job import Remedies
+    from fastfeed.engine.job import Job, Remedies
 
 Verdict = Literal["consumer", "workers", "source"]
 
@@ -252,3 +252,25 @@ class Stats(LoopStats):
         else:
             what += f"; {self.remedies.more_workers if self.workers else 'use num_workers above 0'}, or"
         return f"The workers are the slow side: {what} give them less to do: {self.remedies.less_work}."
+
+
+def stats_of(job: Job, clock: Clock, totals: tuple[int, int, int, int, int], workers: int, rank: int) -> Stats:
+    """Return the record of a feed; `totals` as `Ring.totals` has them."""
+    _, size, read_ns, work_ns, idle_ns = totals
+    ledger = job.ledger
+    return Stats(
+        **waiting(clock, rank),
+        batches=clock.batches,
+        samples=ledger.samples,
+        bytes_read=size,
+        pull_s=clock.pull_ns / 1e9,
+        first_pulls_s=clock.first_pull_ns / 1e9,
+        read_s=read_ns / 1e9,
+        work_s=work_ns / 1e9,
+        idle_s=idle_ns / 1e9,
+        workers=workers,
+        deaths=ledger.deaths,
+        copies=ledger.copies,
+        failed=len(ledger.errors),
+        remedies=job.remedies,
+    )
