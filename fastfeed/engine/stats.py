@@ -18,6 +18,8 @@ Verdict = Literal["consumer", "workers", "source"]
 # Up to this share of the time spent waiting, faster feeding would change nothing that can be noticed.
 _KEEPS_UP = 0.1
 _PERCENTS = 50, 95, 99
+# From this share of the times on that a batch was ready, the waiting is for a few that take long.
+_MOSTLY = 0.9
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Waits:
     def batches(self) -> int:
         """How many batches were waited for."""
         return sum(self.lengths.values())
+
+    @property
+    def found(self) -> float:
+        """The part of the looks that found a slot ready; batches that came with another, without a wait, are aside."""
+        return (self.ready_batches - self.lengths.get(0, 0)) / max(self.looks, 1)
 
     def percentiles_s(self) -> list[float]:
         """For each of `_PERCENTS`, the shortest time that this part of the waits did not exceed; 0 without any."""
@@ -247,7 +254,10 @@ class Stats(LoopStats):
             if self._pulls:
                 spent = f", {self._pulled_s:.2f} s of it for {self.remedies.pulled}"
             return f"The source is the slow side: {what}{spent}; {self.remedies.faster_source}."
-        if self.workers >= available_cpus():
+        if self.waits.found >= _MOSTLY:
+            found = f"{self.waits.found:.0%} of the times a batch was ready"
+            what += f"; {found}, so raise prefetch for those that take long, or"
+        elif self.workers >= available_cpus():
             what += "; every processor has its worker, so"
         else:
             what += f"; {self.remedies.more_workers if self.workers else 'use num_workers above 0'}, or"

@@ -79,6 +79,17 @@ def test_the_sentence_for_workers_says_how_to_have_more_or_to_do_less(monkeypatc
     ]
 
 
+def test_where_most_batches_were_ready_the_sentence_says_how_to_bridge_the_others() -> None:
+    looks = {"looks": 100, "ready_slots": 300}
+    late = Waits({1000: 98, 10**9: 2}, **looks, ready_batches=98)
+    assert stats(wait_s=2, consumer_s=5, work_s=1, workers=1, waits=late).sentence == (
+        "The workers are the slow side: the consumer waited 2.00 s of 7.00 s; 98% of the times a batch was ready, so "
+        "raise prefetch for those that take long, or give them less to do: fewer bytes."
+    )
+    together = Waits({0: 900, 10**7: 100}, **looks, ready_batches=910)
+    assert "prefetch" not in stats(wait_s=2, consumer_s=5, work_s=1, workers=1, waits=together).sentence
+
+
 def test_the_sentence_for_the_source_says_where_the_time_went() -> None:
     start = "The source is the slow side: the consumer waited 2.00 s of 2.00 s"
     read = stats(wait_s=2, read_s=3, work_s=1, workers=1).sentence
