@@ -431,7 +431,7 @@ class Feed:
     def metrics(self) -> dict[str, float]:
         """What happened so far as plain numbers by stable names, ``fastfeed_wait_p99_seconds`` and the like.
 
-        A name says its unit, and ends in ``_total`` where the number only grows.
+        A name says its unit, and ends in ``_total`` where the number only grows; docs/who-waits.md is about them.
         """
         return self.stats().metrics()
 
