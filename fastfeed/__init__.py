@@ -37,6 +37,7 @@ _HOMES = {
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
 _MODULES = {
+    "jax": "adapters.jax",
     "opentelemetry": "adapters.opentelemetry",
     "prometheus": "adapters.prometheus",
     "torch": "adapters.torch",

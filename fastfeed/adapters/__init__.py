@@ -1,6 +1,7 @@
-"""Adapters: the face of a feed that a framework expects.
+"""Adapters: what makes of a feed what a framework expects.
 
-`torch.py` gives PyTorch's tensors, on the GPU where one is asked for.  `prometheus.py` and `opentelemetry.py` show what
-`metrics()` says to these; `watched.py` is what both have in common.  A framework is imported by its own file alone, and
+`torch.py` gives PyTorch's tensors, on the GPU where one is asked for; `jax.py` gives JAX's arrays, sharded over devices
+where that is asked for; what both need is in `ahead.py`.  `prometheus.py` and `opentelemetry.py` show what `metrics()`
+says to these; what both need is in `watched.py`.  A framework is imported by its own file alone, and
 only when somebody asks for that; nothing imports this room.
 """

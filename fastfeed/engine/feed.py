@@ -28,6 +28,7 @@ from typing import Any, Self, cast
 
 from fastfeed._native import MAX_SLOTS, Clock
 from fastfeed.engine.crew import Crew
+from fastfeed.engine.faces import Faces
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
 from fastfeed.engine.launch import limits_named
@@ -66,7 +67,7 @@ class _Running:
     looked_ns: int = 0  # when somebody last looked for deaths
 
 
-class Feed:
+class Feed(Faces):
     """Ready batches: iterate it once per epoch.
 
     Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  An
@@ -398,12 +399,6 @@ class Feed:
         self._pending.clear()
 
     # ---- frameworks ----
-
-    def to_torch(self, device: object = None, pin_memory: bool = False) -> Any:
-        """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
-        import fastfeed
-
-        return fastfeed.torch.TorchFeed(self, device, pin_memory)
 
     def shared_memory(self) -> memoryview | None:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""

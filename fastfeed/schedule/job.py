@@ -17,6 +17,7 @@ from fastfeed.rank import automatic
 from fastfeed.schedule import state
 from fastfeed.schedule.cursor import Cursor, Unit
 from fastfeed.schedule.rest import ALL
+from fastfeed.schedule.sampler import SamplerOrder
 from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -259,6 +260,16 @@ class ScheduledJob:
         if order is not None and order.length is None:
             raise TypeError("this feed has no len(), because its sampler has none")
         return self._schedule.batches
+
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of batches, the largest first: also of those of an epoch that is not begun anew, but gone on with."""
+        schedule, sizes = self._schedule, set()
+        if isinstance(schedule.order, SamplerOrder):
+            return ()  # it may yield lists of any length
+        for rest in (ALL, *(progress.rest for progress in self._cursor.position().progress)):
+            if last := schedule.batches_of(rest):
+                sizes |= {schedule.rows(0, rest), schedule.rows(last - 1, rest)}
+        return tuple(sorted(sizes, reverse=True))
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""

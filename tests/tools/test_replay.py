@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 from user_functions import count_up, square
 
 import fastfeed as ff
