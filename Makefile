@@ -33,7 +33,7 @@ test: setup build-killpoints
 
 # A framework lies in a folder of its own, ahead of what .venv has, and Keras is tested with each as its backend; tests of
 # the others are skipped.  FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch tensorflow jax
+FRAMEWORKS := torch tensorflow jax metrics
 test-frameworks: setup
 	.ci/setup framework keras
 	for name in $(FRAMEWORKS); do \

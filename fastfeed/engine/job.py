@@ -109,12 +109,15 @@ class Job(Protocol):
         Read by the feed's ``stats``, and where memory is refused.
     classes : list of str or None
         What the feed's ``classes`` returns.
+    rank : int
+        That of the shard; 0 where there is none.
     """
 
     kind: WorkerKind
     ledger: Ledger
     remedies: Remedies
     classes: list[str] | None
+    rank: int
 
     # ---- once, when the feed starts its workers ----
 

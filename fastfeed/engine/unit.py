@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from fastfeed._native import Clock
 from fastfeed.engine.turn import Turn, Turns
 
 # A source that takes longer than this for a unit is one to wait for, like a socket: what is complete goes first, and
@@ -16,16 +16,6 @@ _SLOW_SOURCE_NS = 10_000_000
 _PART_TO_HOLD_OFF = 32
 # How often a source is looked at that is not to be asked: nobody says when it has something.
 _LOOK_AT_SOURCE_S = 0.01
-
-
-@dataclass(slots=True)
-class Clock:
-    """Where the consumer's time went, in nanoseconds: waiting (of that, pulling units), and the user's loop."""
-
-    wait_ns: int = 0
-    pull_ns: int = 0
-    consumer_ns: int = 0
-    resumed_ns: int = 0  # when next() was called last
 
 
 class Units:

@@ -40,6 +40,7 @@ class FunctionJob:
     kind = WorkerKind("fastfeed.functions.worker", isolated=False, addressed=True)
     remedies: Remedies
     classes: list[str] | None = None
+    rank = 0
 
     def __init__(self, caller: Caller, timed: bool, initializer: Callable[[], object] | None) -> None:
         self.ledger = Ledger()

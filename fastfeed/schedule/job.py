@@ -43,6 +43,7 @@ class ScheduledJob:
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
         self.ledger = Ledger()
         self.classes: list[str] | None = None
+        self.rank = schedule.rank
         self._schedule = schedule
         self._cursor = Cursor(schedule)
         self._row_bytes = row_bytes
