@@ -121,7 +121,7 @@ def call_after_the_grace(monkeypatch: pytest.MonkeyPatch, called: Callable[[], o
 
 def job(feed: ff.Feed) -> Any:
     """The feed's job, for patching its public methods."""
-    return feed._job
+    return feed.job
 
 
 def ring(feed: ff.Feed) -> Ring:
@@ -136,17 +136,17 @@ def ring_bytes(feed: ff.Feed) -> int:
 
 def chunk_size(feed: ff.Feed) -> int:
     """How many items the next chunk of a map will have."""
-    return feed._job._chunk
+    return feed.job._chunk
 
 
 def table_fd(feed: ff.Feed) -> int | None:
     """The descriptor of what all workers share besides the ring; it is made if it is not there yet."""
-    return feed._job.table_fd()
+    return feed.job.table_fd()
 
 
 def has_copied(feed: ff.Feed) -> bool:
     """Whether a feed of arrays has made its copies."""
-    return feed._job._columns._fd is not None
+    return feed.job._columns._fd is not None
 
 
 def damage(feed: ff.Feed) -> None:

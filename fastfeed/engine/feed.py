@@ -21,7 +21,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from threading import get_ident
 from types import GeneratorType
@@ -38,7 +38,7 @@ from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
 from fastfeed.engine.stats import Stats
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.engine.unit import Clock, Units
-from fastfeed.errors import FeedClosed, RingMemoryError, SampleError
+from fastfeed.errors import ConfigError, FeedClosed, RingMemoryError, SampleError
 from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole
 
@@ -73,10 +73,13 @@ class Feed:
     iteration begins with its first ``next``: an iterator that is never stepped changes nothing.  A loop may ``break``
     and start again; a newer iteration ends an older one (`FeedClosed`).  Batches are views of shared memory that
     nothing overwrites while you keep them; if you keep many, further ones are copies.
+
+    `job` is what is fed, for plans and adapters.
     """
 
-    def __init__(self, job: Job, engine: EngineOptions) -> None:
-        self._job = job
+    def __init__(self, job: Job, engine: EngineOptions, plan: Callable[[], Any] | None = None) -> None:
+        self.job = job
+        self._plan = plan
         self._engine = engine
         self._workers = engine.workers()
         self._held = 1  # batches that the loop holds when it asks for the next
@@ -109,11 +112,11 @@ class Feed:
         )
 
     def __len__(self) -> int:
-        return self._job.length()
+        return self.job.length()
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
-        self._job.set_epoch(whole("epoch", epoch, 0))
+        self.job.set_epoch(whole("epoch", epoch, 0))
 
     def reserve(self, batches: int) -> None:
         """Let the loop hold this many batches at once; from the next iteration on the ring has slots for them.
@@ -137,7 +140,7 @@ class Feed:
             Plain values that JSON keeps.  One state restores all ranks, and as many ranks and workers as you like, with
             another batch size; but where several ranks deliver with ``ordered=False``, each has a state of its own.
         """
-        return self._job.state(self._engine.ordered or not self._workers, self._turns.waiting())
+        return self.job.state(self._engine.ordered or not self._workers, self._turns.waiting())
 
     def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
         """Let the next iteration go on where a state was taken.
@@ -152,7 +155,7 @@ class Feed:
         ConfigError
             If it is no state, or that of a feed with another source, order or seed.
         """
-        self._job.load(state)
+        self.job.load(state)
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         turn = self._turns.make()
@@ -167,7 +170,7 @@ class Feed:
         try:
             turn.thread = get_ident()
             self._turns.begin(turn)
-            units = Units(self._job.units(epochs, self._workers), clock, self._turns, turn)
+            units = Units(self.job.units(epochs, self._workers), clock, self._turns, turn)
             run = self._run(turn, units) if self._workers else self._run_here(turn, units)
             for _ in run:
                 turn.thread = 0
@@ -209,7 +212,7 @@ class Feed:
 
     def _run_here(self, turn: Turn, units: Units) -> Iterator[None]:
         self._abandon()
-        for batches, failure in self._job.run_here(iter(units)):
+        for batches, failure in self.job.run_here(iter(units)):
             turn.batches.extend(batches)
             batches.clear()  # the generator's frame must not keep them alive
             turn.failure = failure
@@ -226,7 +229,7 @@ class Feed:
         if not units.any():
             return  # no worker is started for nothing
         running = self._running
-        if running is not None and (running.held < self._held or self._job.is_outdated()):
+        if running is not None and (running.held < self._held or self.job.is_outdated()):
             self._end_workers()
         running = self._started()
         ring, half = running.ring, len(running.ring.slots) // 2
@@ -257,7 +260,7 @@ class Feed:
         return self._running
 
     def _start(self) -> _Running:
-        job, engine, workers = self._job, self._engine, self._workers
+        job, engine, workers = self.job, self._engine, self._workers
         crew = None
         with limits_named(workers):
             ring = ring_of(job.shape(workers), engine.prefetch, self._held, workers, job.remedies.less_memory)
@@ -279,7 +282,7 @@ class Feed:
 
     def _open(self, running: _Running, units: Units) -> None:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
-        ring, crew, job = running.ring, running.crew, self._job
+        ring, crew, job = running.ring, running.crew, self.job
         while not units.over and (slot := ring.next_free()) is not None:
             if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
                 return
@@ -367,7 +370,7 @@ class Feed:
     def _prepare(self, ring: Ring, slot: Slot) -> None:
         """Have the job make ready what it can: before the sleep, while the caches are warm, it takes a tenth of it."""
         if slot.prepared is None:
-            slot.prepared = self._job.prepare(ring.lease(slot), slot.indices)
+            slot.prepared = self.job.prepare(ring.lease(slot), slot.indices)
 
     def _deliver(self, turn: Turn, running: _Running, slot: Slot) -> Exception | None:
         """Put the batches of a complete slot where the user gets them from; what is to be raised after them."""
@@ -380,7 +383,7 @@ class Feed:
             self._prepare(ring, slot)
         unit = slot.unit
         set_aside = recovery.set_aside(slot) if recovery.blames else _NOTHING
-        batches, failure = self._job.deliver(unit, ring.collect(slot), set_aside)
+        batches, failure = self.job.deliver(unit, ring.collect(slot), set_aside)
         turn.batches.extend(batches)
         if running.crew.unstarted:
             running.crew.start_more()
@@ -406,23 +409,29 @@ class Feed:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""
         return None if self._running is None else self._running.ring.memory()
 
+    def plan(self) -> Any:
+        """Return the batches as a pure function of epoch and number, `fastfeed.schedule.plan.Plan`."""
+        if self._plan is None:
+            raise ConfigError("plan() is for feeds of images() and arrays(), whose batches can be asked for by number")
+        return self._plan()
+
     # ---- the rest ----
 
     @property
     def classes(self) -> list[str] | None:
         """Names of the classes, by integer label, where the labels came from folders."""
-        return self._job.classes
+        return self.job.classes
 
     @property
     def errors(self) -> list[SampleError]:
         """Every bad sample met so far, once each, in the order of their index."""
-        errors = self._job.ledger.errors
+        errors = self.job.ledger.errors
         return [errors[index] for index in sorted(errors)]
 
     def stats(self) -> Stats:
         """What happened so far, with a verdict on which side is slow."""
         _, size, read_ns, work_ns, idle_ns = self._totals()
-        ledger = self._job.ledger
+        ledger = self.job.ledger
         return Stats(
             batches=self._delivered,
             samples=ledger.samples,
@@ -437,7 +446,7 @@ class Feed:
             deaths=ledger.deaths,
             copies=ledger.copies,
             failed=len(ledger.errors),
-            remedies=self._job.remedies,
+            remedies=self.job.remedies,
         )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import marshal
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
@@ -26,6 +26,7 @@ from fastfeed.image.transforms import Size
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
+from fastfeed.schedule.plan import Plan
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
 from fastfeed.sources.source import Source
@@ -145,6 +146,9 @@ def images(
     RingMemoryError, SampleError, WorkerDied
         While iterating.
     """
+    if isinstance(transforms, Iterator):
+        transforms = list(transforms)  # it serves once, and a plan needs it again
+    given = dict(locals())
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     if (refused := _native.simd_refused()) is not None:
         raise ConfigError(
@@ -161,7 +165,11 @@ def images(
     found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
     schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard, uneven)
-    return Feed(_ImageJob(found, compiled, schedule, on_error, with_index, initializer), engine)
+    given |= {"seed": seed, "shard": schedule.shard}
+    if not isinstance(source, str | os.PathLike) or not isinstance(labels, str | None):
+        given |= {"source": found, "labels": "auto", "exclude": None, "classes": None}
+    job = _ImageJob(found, compiled, schedule, on_error, with_index, initializer)
+    return Feed(job, engine, lambda: Plan(images, (), given))
 
 
 class _ImageJob(ScheduledJob):
@@ -327,6 +335,13 @@ class _ImageJob(ScheduledJob):
         count = len(self._source)
         names = (os.path.basename(self._source.name(index)) for index in range(0, count, -(-count // _NAMES)))
         return hashlib.blake2s("\0".join(names).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+    def described(self) -> Iterator[bytes]:
+        yield self._compiled.plan + (self._compiled.finish_plan or b"")
+        yield b"\0".join(frame.filled(*framed) for framed in self._frames())
+        for index in range(len(self._source)):
+            yield os.path.basename(self._source.name(index)).encode(errors="surrogateescape")
+            yield repr(None if self._labels is None else self._labels[index]).encode()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         parts: list[Any] = list(arrays)

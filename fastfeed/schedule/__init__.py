@@ -4,6 +4,7 @@ schedule.py   a pure function of (n, seed, epoch, shard, batch_size, k)
 rest.py       what is left of an epoch
 cursor.py     where a feed stands in it
 state.py      that as plain values, and back: saved states
+plan.py       a feed's batches as a pure function, picklable
 job.py        the consumer's half of every feed whose units are the batches of a schedule (images, arrays)
 
 Nothing here stores an order: a position is asked for, and a keyed permutation answers.

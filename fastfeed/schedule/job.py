@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fastfeed import options, tree
 from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
@@ -14,7 +15,7 @@ from fastfeed.engine.ring import Shape, Taken
 from fastfeed.errors import SampleError, WorkerError
 from fastfeed.schedule import state
 from fastfeed.schedule.cursor import Cursor, Unit
-from fastfeed.schedule.schedule import Schedule
+from fastfeed.schedule.schedule import ALL, Schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,7 @@ class ScheduledJob:
         self._row_bytes = row_bytes
         self._on_error = on_error
         self._digest_of_source: str | None = None
+        self._maker: Callable[..., dict[int, Any]] | None = None
         self._barren = 0  # batches on end in which no sample could be used
 
     # ---- what a subclass says ----
@@ -100,6 +102,10 @@ class ScheduledJob:
         """Tell this source from others of as many samples: a few characters, the same wherever it lies."""
         raise NotImplementedError
 
+    def described(self) -> Iterator[bytes]:
+        """What decides the rows besides the order, for the digest of a plan."""
+        raise NotImplementedError
+
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         """What the user gets for these rows."""
         raise NotImplementedError
@@ -143,29 +149,37 @@ class ScheduledJob:
             death = set_aside.get(row)
             reasons[row] = self.reason(code, content) if death is None else f"{death}; the sample was tried twice"
         failed.clear()  # or a traceback would keep what the rows held
-        return self._finish(unit, arrays, indices, reasons, scarce)
+        return self._handed(unit, self._finish(arrays, indices, reasons, scarce))
+
+    def _handed(self, unit: Unit, batches: list[Any]) -> Delivery:
+        # Last, so that a batch which an interrupt has lost counts as not delivered.
+        self._cursor.advance(unit[0], unit[1])
+        return batches, None
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""
-        import numpy as np
-
         make = self.batch_maker()
         for unit in units:
-            epoch, batch, rest = unit
-            rows = self._schedule.rows(batch, rest)
-            indices = np.empty(rows, np.int64)
-            self._schedule.fill(epoch, batch, indices.data, rest)
-            memory = np.empty(self._schedule.rows(0) * self._row_bytes + 63, np.uint8)
+            yield self._handed(unit, self._made(unit, make, None))
+
+    def _made(self, unit: Unit, make: Callable[..., dict[int, Any]], memory: Any) -> list[Any]:
+        import numpy as np
+
+        epoch, batch, rest = unit
+        rows = self._schedule.rows(batch, rest)
+        indices = np.empty(rows, np.int64)
+        self._schedule.fill(epoch, batch, indices.data, rest)
+        if memory is None:
+            memory = np.empty(self.batch_bytes + 63, np.uint8)
             memory = memory[-memory.ctypes.data % 64 :]
-            arrays = self.views(memory, rows)
-            reasons = make(epoch, indices, memory, arrays)
-            del memory
-            yield self._finish(unit, arrays, indices, reasons, scarce=False)
-            del arrays
+        arrays = self.views(memory, rows)
+        reasons = make(epoch, indices, memory, arrays)
+        del memory
+        return self._finish(arrays, indices, reasons, scarce=False)
 
     def _finish(
-        self, unit: Unit, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool
-    ) -> Delivery:
+        self, arrays: list[NDArray[Any]], indices: NDArray[np.int64], reasons: dict[int, Any], scarce: bool
+    ) -> list[Any]:
         keep: list[int] | None = None
         if reasons or self.has_unusable():
             keep, error = self._judge(arrays, indices, reasons)
@@ -189,10 +203,7 @@ class ScheduledJob:
             self._barren = 0
             self._warn_of_nothing()
         self.ledger.samples += len(indices)
-        self._cursor.advance(
-            unit[0], unit[1]
-        )  # last, so that a batch which an interrupt has lost counts as not delivered
-        return batches, None
+        return batches
 
     def _warn_of_nothing(self) -> None:
         """Say that an epoch's worth of batches has given the loop nothing: it would end as if all were well."""
@@ -243,6 +254,59 @@ class ScheduledJob:
     def load(self, saved: Any) -> None:
         """Go on at a position in the same order."""
         self._cursor.load(state.loaded(saved, self._schedule, self._of()))
+
+    # ---- a plan's side ----
+
+    @property
+    def batch_bytes(self) -> int:
+        """Memory that the arrays of a batch need."""
+        return max(1, self._schedule.batches and self._schedule.rows(0)) * self._row_bytes
+
+    def make(self, epoch: int, batch: int, out: Any) -> Any:
+        """Make one batch in this process, in `out` or in memory of its own; None where nothing is left of it."""
+        if self._maker is None:
+            self._maker = self.batch_maker()
+        batches = self._made((epoch, batch, ALL), self._maker, None if out is None else self._checked(out))
+        return batches[0] if batches else None
+
+    def _checked(self, out: Any) -> Any:
+        import numpy as np
+
+        try:
+            memory: NDArray[np.uint8] = np.frombuffer(out, np.uint8)
+        except (TypeError, ValueError, BufferError) as error:
+            raise options.wrong("out", type(out).__name__, f"pass a contiguous writable buffer: {error}") from error
+        if not memory.flags.writeable or memory.nbytes < self.batch_bytes or memory.ctypes.data % 64:
+            remedy = f"pass writable memory of at least {self.batch_bytes} bytes (batch_bytes) that is aligned to 64"
+            raise options.wrong("out", f"a buffer of {memory.nbytes} bytes", remedy)
+        return memory
+
+    def schema(self, leaf: Callable[[tuple[int | None, ...], np.dtype[Any]], Any]) -> Any:
+        """A batch with a `leaf` in place of each array, and None in place of what is none."""
+        import numpy as np
+
+        schedule = self._schedule
+        full = schedule.batches and schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
+        rows = schedule.batch_size if full else None
+        memory = np.empty(64 + self.batch_bytes, np.uint8)
+        memory = memory[-memory.ctypes.data % 64 :]
+        batch = self.assemble(self.views(memory, 1), np.zeros(1, np.int64))
+
+        def described(value: Any) -> Any:
+            return leaf((rows, *value.shape[1:]), value.dtype) if isinstance(value, np.ndarray) else None
+
+        return tree.mapped(batch, described)
+
+    def _is_strict(self) -> bool:
+        """Whether no bad sample shortens a batch."""
+        return self._on_error != "skip" and not self.has_unusable()
+
+    def digested(self) -> Iterator[bytes]:
+        """What tells a plan from others."""
+        schedule = self._schedule
+        options_of = (schedule.batch_size, schedule.drop_last, schedule.shard, schedule.uneven, self._on_error)
+        yield repr((schedule.fingerprint(), options_of)).encode()
+        yield from self.described()
 
     def _of(self) -> dict[str, Any]:
         if self._digest_of_source is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
+from fastfeed.schedule.plan import Plan
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
 from fastfeed.table.worker import gather_of
@@ -88,13 +89,20 @@ def arrays(
     SampleError
         While iterating: a file has shrunk or cannot be read.
     """
+    given = {name: value for name, value in locals().items() if name != "arrays"}
     engine = options.EngineOptions(num_workers=num_workers, ordered=ordered, prefetch=prefetch, timeout=timeout)
     options.flag("with_index", with_index)
     seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
     warn_if_unsharded(shard)
     schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard, uneven)
-    return Feed(_ArraysJob(columns, keys, schedule, with_index), engine)
+    given |= {"seed": seed, "shard": schedule.shard}
+    values = [column.array for column in columns.columns]
+    whole = values if keys is None else [dict(zip(keys, values, strict=True))]
+    return Feed(_ArraysJob(columns, keys, schedule, with_index), engine, lambda: Plan(_DOOR, whole, given))
+
+
+_DOOR = arrays  # whose argument has its name
 
 
 def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]:
@@ -108,6 +116,10 @@ def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]
     if not given[0]:
         raise ConfigError("arrays() was given an empty dict: pass at least one array")
     return Columns([(f"array {key!r}", value) for key, value in given[0].items()]), list(given[0])
+
+
+# So many rows tell arrays from others, in a plan's digest.
+_ROWS = 64
 
 
 class _ArraysJob(ScheduledJob):
@@ -201,6 +213,13 @@ class _ArraysJob(ScheduledJob):
         """By what a row looks like: the data are too many to be looked at."""
         rows = [(column.array.dtype.str, column.array.shape[1:]) for column in self._columns.columns]
         return hashlib.blake2s(repr((rows, self._keys)).encode(), digest_size=8).hexdigest()
+
+    def described(self) -> Iterator[bytes]:
+        step = -(-self._columns.samples // _ROWS)
+        yield repr((self._keys, self._with_index)).encode()
+        for column in self._columns.columns:
+            yield repr((column.array.dtype.str, column.array.shape)).encode()
+            yield column.array[::step].tobytes()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
         if self._keys is not None:
