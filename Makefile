@@ -6,7 +6,7 @@
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
 #   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
-#   make test-frameworks   the adapters, with the frameworks that they are for (PyTorch: about 200 MB)
+#   make test-frameworks   the adapters, with the frameworks that they are for (PyTorch: 5 GB where its wheels bring CUDA)
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
@@ -28,12 +28,13 @@ test: setup build-killpoints
 	$(PYTEST) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
-# A framework lies in a folder of its own, ahead of what .venv has; FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch
+# A framework lies in a folder of its own, ahead of what .venv has, and of PyTorch's where it stands on that;
+# FRAMEWORKS=torch tests one alone.
+FRAMEWORKS := torch lightning
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \
-	    PYTHONPATH="$(CURDIR)/build/$$name" $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py || exit 1; \
+	    PYTHONPATH="$$(cat build/$$name.path)" $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py || exit 1; \
 	done
 
 stress: setup
