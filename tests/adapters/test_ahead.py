@@ -28,10 +28,10 @@ class Started:
             self.taken.append(np.asarray(batch).tolist())
             yield self.taken[-1]
 
-    def positions(self) -> tuple[int, int]:
-        """Batches that the loop has been given, by the adapter's state, and the epoch."""
+    def stands(self) -> tuple[int, int]:
+        """Where the loop stands, by the adapter's state: the epoch, and how many samples of it are behind it."""
         state = self.adapter.state_dict()
-        return state["epoch"], state["batch"]
+        return state["epoch"], state["left"][0][0]
 
 
 def feed_of(batches: int, **options: Any) -> ff.Feed:
@@ -56,29 +56,39 @@ def test_an_iteration_that_is_started_has_its_first_batch_and_the_loop_stands_be
         for _ in range(2):
             started.ahead.start()
             assert started.taken == [[0]]
-            assert started.positions() == (0, 0)
+            assert started.stands() == (0, 0)
         assert next(started.ahead) == [0]
         started.ahead.start()
         assert started.taken == [[0], [1]]
-        assert started.positions() == (0, 1)
+        assert started.stands() == (0, 1)
 
 
 def test_the_state_is_where_the_loop_stands_until_the_end_begins_the_next_epoch() -> None:
     with feed_of(3) as feed:
         started = Started(feed)
-        stood = [started.positions() for _ in started.ahead]
+        stood = [started.stands() for _ in started.ahead]
         assert stood == [(0, 1), (0, 2), (1, 0)]
-        assert started.positions() == (1, 0)
+        assert started.stands() == (1, 0)
+
+
+def test_an_epoch_that_is_set_after_a_loop_was_left_is_where_it_stands() -> None:
+    with feed_of(3) as feed:
+        started = Started(feed)
+        next(started.ahead)
+        started.ahead.close()
+        assert started.stands() == (0, 1)
+        started.adapter.set_epoch(5)
+        assert started.stands() == (5, 0)
 
 
 def test_what_waits_is_delivered_before_a_failure_and_the_end_comes_after_it() -> None:
     with feed_of(4) as feed:
         started = Started(feed, fails=2)
         assert [next(started.ahead), next(started.ahead)] == [[0], [1]]
-        assert started.positions() == (0, 2)
+        assert started.stands() == (0, 2)
         with pytest.raises(ValueError, match="the device is full"):
             next(started.ahead)
-        assert started.positions() == (0, 2)
+        assert started.stands() == (0, 2)
         assert list(started.ahead) == []
 
 
@@ -98,12 +108,12 @@ def test_an_iteration_that_is_closed_is_over_and_so_is_the_feeds() -> None:
         next(started.ahead)
         started.ahead.close()
         assert list(started.ahead) == []
-        assert started.positions() == (0, 1)
+        assert started.stands() == (0, 1)
         assert [batch.tolist() for batch in feed] == [[0], [1], [2], [3]]
 
 
 def test_an_adapter_of_a_feed_without_a_state_goes_without() -> None:
-    with ff.map(float, [1, 2, 3], num_workers=0) as feed:
+    with ff.map(float, iter([1, 2, 3]), num_workers=0) as feed:
         started = Started(feed)
         assert list(started.ahead) == [1.0, 2.0, 3.0]
         with pytest.raises(ff.ConfigError):
