@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Faces:
     """What `Feed` offers to frameworks."""
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Say what to do instead: whoever asks takes the feed for a data set, as PyTorch's DataLoader does."""
+        raise TypeError(
+            "a feed is no data set with samples to take by index, but yields batches: use feed.to_torch() in place of "
+            "DataLoader(feed); fastfeed.transformers.TrainerMixin lets a Trainer take feeds"
+        )
 
     def to_torch(self: Any, device: object = None, pin_memory: bool = False) -> Any:
         """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""

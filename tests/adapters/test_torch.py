@@ -395,6 +395,14 @@ def test_a_gpu_that_is_not_there_is_refused_and_pinning_without_one_is_told() ->
         assert flat(loader) == expected(FEEDS["rows"])
 
 
+@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"batch_size": None}])
+def test_a_loader_of_a_feed_is_refused_with_what_to_use_instead(options: dict[str, Any]) -> None:
+    with FEEDS["rows"]() as feed:
+        batches = iter(torch.utils.data.DataLoader(feed, **options))
+        with pytest.raises(TypeError, match=r"use feed.to_torch\(\) in place of DataLoader\(feed\)"):
+            next(batches)
+
+
 @pytest.mark.parametrize("value", [1, "yes", None])
 def test_pin_memory_is_yes_or_no(value: object) -> None:
     with FEEDS["rows"]() as feed, pytest.raises(ff.ConfigError, match=r"pin_memory=.*: pass True or False"):
