@@ -33,7 +33,7 @@ test: setup build-killpoints
 
 # A framework lies in a folder of its own, ahead of what .venv has, and of PyTorch's where it stands on that;
 # FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch jax lightning accelerate
+FRAMEWORKS := torch jax lightning accelerate transformers
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \

@@ -1,4 +1,4 @@
-from fastfeed.adapters import accelerate as accelerate, jax as jax, torch as torch
+from fastfeed.adapters import accelerate as accelerate, jax as jax, torch as torch, transformers as transformers
 from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed
 from fastfeed.engine.stats import Stats as Stats
