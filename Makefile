@@ -6,7 +6,7 @@
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
 #   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
-#   make test-frameworks   the adapters, with the frameworks that they are for (6 GB where PyTorch brings CUDA)
+#   make test-frameworks   the adapters, with the frameworks that they are for (several GB)
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
@@ -31,13 +31,14 @@ test: setup build-killpoints
 	$(SPREAD) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
-# A framework lies in a folder of its own, ahead of what .venv has, and of PyTorch's where it stands on that;
-# FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch jax lightning accelerate transformers
+# A framework lies in a folder of its own, ahead of what .venv has and of what it stands on.  Keras is tested with each of
+# its backends, and skipped elsewhere.  FRAMEWORKS=torch tests one alone.
+FRAMEWORKS := torch tensorflow jax lightning accelerate transformers metrics
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \
-	    PYTHONPATH="$$(cat build/$$name.path)" $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py || exit 1; \
+	    KERAS_BACKEND=$$name PYTHONPATH="$$(cat build/$$name.path)" \
+	        $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py tests/adapters/test_keras.py || exit 1; \
 	done
 
 stress: setup

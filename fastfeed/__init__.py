@@ -32,12 +32,17 @@ _HOMES = {
     "pad": "collate.pad",
     "parallel": "functions.parallel",
     "prefetch": "functions.prefetch",
+    "replay": "tools.replay",
 }
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
 _MODULES = {
     "accelerate": "adapters.accelerate",
     "jax": "adapters.jax",
+    "keras": "adapters.keras",
+    "opentelemetry": "adapters.opentelemetry",
+    "prometheus": "adapters.prometheus",
+    "tensorflow": "adapters.tensorflow",
     "torch": "adapters.torch",
     "transformers": "adapters.transformers",
 }

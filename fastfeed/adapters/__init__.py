@@ -2,6 +2,8 @@
 
 `torch.py` gives PyTorch's tensors, on the GPU where one is asked for; `accelerate.py` makes of them a loader for loops
 of Accelerate, and `transformers.py` has the Trainer of Transformers take feeds.  `jax.py` gives JAX's arrays, sharded
-over devices where that is asked for.  What all adapters need is in `ahead.py`.  A framework is imported by its own file
-alone, and only when somebody asks for that; nothing imports this room.
+over devices where that is asked for; `keras.py` what Keras' `fit` takes; `tensorflow.py` a dataset of tensors.
+`epochs.py` is for frameworks that look at a batch before they begin, `ahead.py` for what runs a batch ahead of the
+loop.  `prometheus.py` and `opentelemetry.py` show what `metrics()` says to these; what both need is in `watched.py`.
+A framework is imported by its own file alone, and only when somebody asks for that; nothing imports this room.
 """
