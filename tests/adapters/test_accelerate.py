@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make tes
 accelerate = pytest.importorskip("accelerate", reason="Accelerate is not installed; `make test-frameworks` installs it")
 
 from accelerate.state import AcceleratorState, GradientState  # noqa: E402
+from devices import make_late  # noqa: E402
 
 from examples import r_accelerate  # noqa: E402
 from examples.shapes import draw  # noqa: E402
@@ -97,8 +98,13 @@ def test_metrics_are_gathered_of_every_sample_also_of_a_last_batch_that_is_short
     assert gathered == expected(18)
 
 
+@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("step", range(1, 6))
-def test_a_run_goes_on_behind_every_batch_exactly_once(step: int, tmp_path: Path) -> None:
+def test_a_run_goes_on_behind_every_batch_exactly_once(
+    step: int, late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if late:  # then the feed is two batches ahead of the loop
+        make_late(monkeypatch)
     accelerator = accelerate.Accelerator(cpu=True)
     seen = []
     with shuffled() as feed:

@@ -19,12 +19,12 @@ pl = pytest.importorskip(
     "lightning.pytorch", reason="Lightning is not installed; `make test-frameworks` installs it", exc_type=ImportError
 )
 
+from devices import make_late  # noqa: E402
 from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
 from lightning.pytorch.utilities import CombinedLoader  # noqa: E402
 
 from examples import q_lightning  # noqa: E402
 from examples.shapes import draw  # noqa: E402
-from fastfeed.adapters import torch as adapter  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own
@@ -163,28 +163,11 @@ def test_overfitting_takes_the_same_batches_in_each_epoch_of_a_feed_that_is_not_
 # ---- checkpoints -----------------------------------------------------------------------------------------------------
 
 
-class Late:
-    """A device that is reached by a copy; so the feed is a batch ahead of the loop."""
-
-    def start(self, source: Any) -> tuple[Any, Any]:
-        return source.clone(), None
-
-    def arrived(self, moved: Any, event: Any) -> Any:
-        return moved
-
-    def has_passed(self, event: Any) -> bool:
-        return True
-
-    def wait(self, event: Any) -> None:
-        pass
-
-
 @pytest.fixture(params=["in the ring", "on a device"])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> object:
     if request.param == "in the ring":
         return None
-    monkeypatch.setattr(adapter, "mover_to", lambda device: Late())
-    monkeypatch.setattr(adapter.TorchFeed, "_locked", lambda self, tensors: tensors)
+    make_late(monkeypatch)
     return "cpu"
 
 

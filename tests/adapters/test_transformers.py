@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ranks import in_ranks
 
 import fastfeed as ff
 
@@ -181,6 +182,17 @@ def test_the_state_is_found_where_the_trainer_restores_callbacks_itself(tmp_path
         used = trainer(tmp_path, model, train_dataset=feed, **options)
         used.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert model.trained == expected()[2:]
+
+
+def test_ranks_take_as_many_steps_and_go_on_from_the_checkpoint_of_one(tmp_path: Path) -> None:
+    done = in_ranks(2, "transformers_rank.py", samples=21, folder=str(tmp_path))
+    whole, rest = ([[batch for run, batch in lines if run == which] for lines in done] for which in (0, 1))
+    assert [len(batches) for batches in whole] == [6, 6]
+    for epoch in (slice(0, 3), slice(3, 6)):
+        seen = [index for batches in whole for batch in batches[epoch] for index in batch]
+        assert sorted({*seen}) == list(range(21))
+        assert len(seen) == 22
+    assert rest == [batches[2:] for batches in whole]
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------
