@@ -141,7 +141,7 @@ class TorchFeed(Adapter):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loop stands; {} for a feed that cannot say, since loops save this unasked."""
-        return super().state_dict() if state_of(self.feed) else {}
+        return self.reached or state_of(self.feed) or {}
 
     def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
         """Let the next iteration go on where a state was taken; an empty one changes nothing."""
