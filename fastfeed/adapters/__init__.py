@@ -4,6 +4,7 @@
 of Accelerate, and `transformers.py` has the Trainer of Transformers take feeds.  `jax.py` gives JAX's arrays, sharded
 over devices where that is asked for; `keras.py` what Keras' `fit` takes; `tensorflow.py` a dataset of tensors.
 `epochs.py` is for frameworks that look at a batch before they begin, `ahead.py` for what runs a batch ahead of the
-loop.  `prometheus.py` and `opentelemetry.py` show what `metrics()` says to these; what both need is in `watched.py`.
-A framework is imported by its own file alone, and only when somebody asks for that; nothing imports this room.
+loop.  `prometheus.py` and `opentelemetry.py` show what `metrics()` says to these; what both need is in `watched.py`;
+`waits.py` is for callbacks that log it.  A framework is imported by its own file alone, and only when somebody asks for
+that; nothing imports this room.
 """
