@@ -37,12 +37,14 @@ _HOMES = {
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
 _MODULES = {
+    "accelerate": "adapters.accelerate",
     "jax": "adapters.jax",
     "keras": "adapters.keras",
     "opentelemetry": "adapters.opentelemetry",
     "prometheus": "adapters.prometheus",
     "tensorflow": "adapters.tensorflow",
     "torch": "adapters.torch",
+    "transformers": "adapters.transformers",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list

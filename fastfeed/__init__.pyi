@@ -1,10 +1,12 @@
 from fastfeed.adapters import (
+    accelerate as accelerate,
     jax as jax,
     keras as keras,
     opentelemetry as opentelemetry,
     prometheus as prometheus,
     tensorflow as tensorflow,
     torch as torch,
+    transformers as transformers,
 )
 from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed
