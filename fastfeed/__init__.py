@@ -22,6 +22,7 @@ _HOMES = {
     "RingMemoryError": "errors",
     "SampleError": "errors",
     "Stats": "engine.stats",
+    "Weights": "schedule.weights",
     "WorkerDied": "errors",
     "WorkerError": "errors",
     "arrays": "table.arrays",

@@ -16,6 +16,7 @@ from fastfeed.functions.parallel import parallel as parallel
 from fastfeed.functions.prefetch import Prefetch as Prefetch, PrefetchStats as PrefetchStats, prefetch as prefetch
 from fastfeed.image.images import images as images
 from fastfeed.image.transforms import *
+from fastfeed.schedule.weights import Weights as Weights
 from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
 

@@ -412,7 +412,7 @@ class Feed:
     def plan(self) -> Any:
         """Return the batches as a pure function of epoch and number, `fastfeed.schedule.plan.Plan`."""
         if self._plan is None:
-            raise ConfigError("plan() is for feeds of images() and arrays(), whose batches can be asked for by number")
+            raise ConfigError("plan() is for images() and arrays() without a sampler=: their batches go by number")
         return self._plan()
 
     # ---- the rest ----
