@@ -6,6 +6,7 @@ import os
 import sys
 
 from fastfeed import _native
+from fastfeed.engine import boot
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, TIMER_FD, WORK_FD
 from fastfeed.engine.memory import grow
 from fastfeed.functions.caller import GivenBack
@@ -31,7 +32,7 @@ _PATIENCE_NS = 50_000
 
 def main() -> None:
     """Run a function worker; argv holds its number."""
-    number = int(sys.argv[1])
+    boot.number = number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
     _native.keep_heap()
     print_at_once()
