@@ -14,6 +14,8 @@ import torch
 from torch.utils.data import _utils
 
 from fastfeed.engine import boot
+from fastfeed.wire import arena, tensors
+from fastfeed.wire.arena import Arena
 
 _MAP = "default_collate_fn_map"  # of PyTorch's collate module: what is registered for a type
 
@@ -36,6 +38,8 @@ class Fetcher:
         PyTorch's ``worker_init_fn``.
     workers : int
     """
+
+    _arena: Arena | None = None  # where tensors are stacked, if not in memory of this process
 
     def __init__(
         self,
@@ -60,12 +64,23 @@ class Fetcher:
         registered = getattr(_utils.collate, _MAP)
         registered.update(self._registered)
         if registered[torch.Tensor] is _utils.collate.collate_tensor_fn:
-            registered[torch.Tensor] = _stacked
+            registered[torch.Tensor] = self._stacked
         _utils.worker._worker_info = _utils.worker.WorkerInfo(
             id=boot.number, num_workers=self._workers, seed=seed, dataset=self.dataset
         )
         if self._initialize is not None:
             self._initialize(boot.number)
+
+    def _stacked(self, batch: Any, *, collate_fn_map: Any = None) -> torch.Tensor:
+        """Stack tensors as PyTorch does, which in a worker takes new shared memory for each batch."""
+        first = batch[0]
+        if first.is_nested or first.layout is not torch.strided:  # it says why not
+            made: torch.Tensor = _utils.collate.collate_tensor_fn(batch, collate_fn_map=collate_fn_map)
+            return made
+        out = None
+        if self._arena is not None and all(each.dtype == first.dtype and not each.requires_grad for each in batch):
+            out = tensors.empty((len(batch), *first.shape), first.dtype, self._arena)
+        return torch.stack(batch, 0, out=out)
 
 
 class MapFetcher(Fetcher):
@@ -76,6 +91,8 @@ class MapFetcher(Fetcher):
         self.__name__ = f"{type(self.dataset).__name__}.__getitem__"
         self._seed = seed
         self._begun = False
+        collating = (self.collate, *self._registered.values())
+        self._is_theirs = all(getattr(each, "__module__", "") == _utils.collate.__name__ for each in collating)
 
     def __call__(self, indices: Any) -> Any:
         """Fetch the samples and collate them."""
@@ -88,8 +105,15 @@ class MapFetcher(Fetcher):
         if not self.batched:
             return self.collate(dataset[indices])
         if getattr(dataset, "__getitems__", None):
-            return self.collate(dataset.__getitems__(indices))
-        return self.collate([dataset[index] for index in indices])
+            samples = dataset.__getitems__(indices)
+        else:
+            samples = [dataset[index] for index in indices]
+        # In the ring's memory, which will be used again: so only where no code of the user's sees a batch.
+        self._arena = arena.in_hand if self._is_theirs else None
+        try:
+            return self.collate(samples)
+        finally:
+            self._arena = None
 
 
 class StreamFetcher(Fetcher):
@@ -124,12 +148,3 @@ class Stream:
     def __call__(self, fetcher: StreamFetcher) -> Iterator[Any]:
         """Go through the dataset."""
         return iter(fetcher)
-
-
-def _stacked(batch: Any, *, collate_fn_map: Any = None) -> torch.Tensor:
-    """Stack tensors in memory of this process: PyTorch, in a worker, takes shared memory of its own for each batch."""
-    first = batch[0]
-    if first.is_nested or first.layout is not torch.strided:  # it says why not
-        made: torch.Tensor = _utils.collate.collate_tensor_fn(batch, collate_fn_map=collate_fn_map)
-        return made
-    return torch.stack(batch, 0)

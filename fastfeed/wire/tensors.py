@@ -46,6 +46,14 @@ def reduced(tensor: Any) -> Any:
     return made, (memory.view(carrier).numpy(), tensor.dtype, order)
 
 
+def empty(shape: tuple[int, ...], dtype: Any, arena: Any) -> Any:
+    """Return a tensor in an arena, with whatever is there; None where no array has such elements."""
+    import numpy as np
+
+    carrier = _CARRIERS.get(dtype.itemsize)
+    return None if carrier is None else made(arena.empty(shape, np.dtype(carrier)), dtype, None)
+
+
 def made(memory: Any, dtype: Any, order: list[int] | None) -> Any:
     """Return the tensor over the memory of an array."""
     import torch

@@ -132,8 +132,21 @@ def test_batches_of_workers_are_those_of_pytorch() -> None:
     assert same(ours, epochs(data.DataLoader, Made(everything), **options))
 
 
+class Keeping(Made):
+    """Keeps what it has had collated, which must not be memory that is used again."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count=count)
+        self.kept: list[torch.Tensor] = []
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        self.kept.append(data.default_collate([torch.full((64, 64), float(index))]))
+        assert [int(tensor[0, 0, 0]) for tensor in self.kept] == list(range(index + 1))
+        return self.kept[-1][0]
+
+
 def test_tensors_of_workers_lie_in_the_ring_and_are_never_overwritten() -> None:
-    with DataLoader(Made(lambda i: torch.full((64, 64), float(i)), 40), 4, num_workers=1) as loader:
+    with DataLoader(Keeping(count=40), 4, num_workers=1) as loader:
         kept = []
         for k, batch in enumerate(loader):
             if k < 2:  # of many that are kept the later ones are copies
