@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 import fastfeed as ff
+from fastfeed import _native
+from fastfeed.engine import recovery, unit
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
@@ -134,6 +136,19 @@ def ring_bytes(feed: ff.Feed) -> int:
     return os.fstat(feed._running.ring.fd).st_blocks * 512
 
 
+def slot_of(feed: ff.Feed, address: int) -> int:
+    """The number of the slot that an address lies in."""
+    memory = feed.shared_memory()
+    at = address - _native.address(memory)
+    assert 0 <= at < memory.nbytes
+    return max(slot.number for slot in feed._running.ring.slots if slot.at <= at)
+
+
+def is_leased(feed: ff.Feed, slot: int) -> bool:
+    """Whether anything refers to a slot."""
+    return feed._running.ring._shared.is_leased(slot)
+
+
 def chunk_size(feed: ff.Feed) -> int:
     """How many items the next chunk of a map will have."""
     return feed.job._chunk
@@ -152,6 +167,17 @@ def has_copied(feed: ff.Feed) -> bool:
 def damage(feed: ff.Feed) -> None:
     """Overwrite the first word of the batch that is to be delivered next."""
     set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def doubt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever waits for the workers have a look at them ten times a second."""
+    monkeypatch.setattr(recovery, "_DOUBT_S", 0.1)
+
+
+def hold_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every source count as a slow one, to be held off for as long as anything is pending."""
+    monkeypatch.setattr(unit, "_SLOW_SOURCE_NS", -1)
+    monkeypatch.setattr(unit, "_PART_TO_HOLD_OFF", 1e-9)
 
 
 def room(items: Any) -> int:

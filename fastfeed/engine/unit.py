@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from fastfeed._native import Clock
 from fastfeed.engine.turn import Turn, Turns
 
-
-@dataclass(slots=True)
-class Clock:
-    """Where the consumer's time went, in nanoseconds: waiting (of that, pulling units), and the user's loop."""
-
-    wait_ns: int = 0
-    pull_ns: int = 0
-    consumer_ns: int = 0
-    resumed_ns: int = 0  # when next() was called last
+# A source that takes longer than this for a unit is one to wait for, like a socket: what is complete goes first, and
+# what is about to be: for this part of the time that the last unit took.
+_SLOW_SOURCE_NS = 10_000_000
+_PART_TO_HOLD_OFF = 32
+# How often a source is looked at that is not to be asked: nobody says when it has something.
+_LOOK_AT_SOURCE_S = 0.01
 
 
 class Units:
@@ -30,8 +27,10 @@ class Units:
         Nothing more is to be pulled.
     failure : Exception or None
         Why there is nothing more, where that is not simply the end.
-    took_ns : int
-        How long the last unit took to come.
+    took_ns, came_ns : int
+        How long the last unit took to come, and when it came.
+    are_slow : bool
+        Whether it took long.
     """
 
     def __init__(self, units: Iterator[Any], clock: Clock, turns: Turns, turn: Turn) -> None:
@@ -41,7 +40,8 @@ class Units:
         self._turn = turn
         self.over = False
         self.failure: Exception | None = None
-        self.took_ns = 0
+        self.took_ns = self.came_ns = 0
+        self.are_slow = False
 
     def any(self) -> bool:
         """Whether there is a first unit; it is pulled, and comes next."""
@@ -59,11 +59,27 @@ class Units:
             unit = None if turn.over else next(self._units, None)
         finally:
             turn.thread = thread
-        self.took_ns = took_ns = time.perf_counter_ns() - asked
+        self.came_ns = came_ns = time.perf_counter_ns()
+        self.took_ns = took_ns = came_ns - asked
+        self.are_slow = took_ns > _SLOW_SOURCE_NS
         self._clock.pull_ns += took_ns
         if turn.over:
             raise self._turns.ended()
         return unit
+
+    def hold_off_s(self, at_hand: bool, complete: bool) -> float:
+        """How long to see to what is pending before the next is pulled, for which the source may wait; or 0.
+
+        Parameters
+        ----------
+        at_hand : bool
+            Whether the source has something, as far as its job knows.
+        complete : bool
+            Whether something can be delivered.
+        """
+        if complete or not at_hand:
+            return _LOOK_AT_SOURCE_S
+        return max(0, self.came_ns + self.took_ns // _PART_TO_HOLD_OFF - time.perf_counter_ns()) / 1e9
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.pull, None)

@@ -10,13 +10,15 @@ from fastfeed import options, tree
 from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.job import Delivery, Ledger, Order, Outline, Remedies
 from fastfeed.engine.ring import Shape, Taken
 from fastfeed.errors import ConfigError, SampleError, WorkerError
+from fastfeed.numeric import aligned, aligned_copy
 from fastfeed.rank import automatic
 from fastfeed.schedule import state
 from fastfeed.schedule.cursor import Cursor, Unit
 from fastfeed.schedule.rest import ALL
+from fastfeed.schedule.sampler import SamplerOrder
 from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class ScheduledJob:
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
         self.ledger = Ledger()
         self.classes: list[str] | None = None
+        self.rank = schedule.rank
         self._schedule = schedule
         self._cursor = Cursor(schedule)
         self._row_bytes = row_bytes
@@ -109,7 +112,7 @@ class ScheduledJob:
         raise NotImplementedError
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
-        """What the user gets for these rows."""
+        """What the user gets for these rows; arrays that are made for it are aligned, as those of the slot are."""
         raise NotImplementedError
 
     # ---- the feed's side ----
@@ -123,6 +126,10 @@ class ScheduledJob:
         """Batches in the order of opening."""
         self._check_shard()
         return self._cursor.begin(epochs)
+
+    def at_hand(self) -> bool:
+        """A schedule waits for nobody."""
+        return True
 
     def _check_shard(self) -> None:
         """Refuse a rank that has come to be known only since the feed was made."""
@@ -183,8 +190,7 @@ class ScheduledJob:
         indices = np.empty(rows, np.int64)
         self._schedule.fill(epoch, batch, indices.data, part)
         if memory is None:
-            memory = np.empty(self.batch_bytes + 63, np.uint8)
-            memory = memory[-memory.ctypes.data % 64 :]
+            memory = aligned((self.batch_bytes,), np.dtype(np.uint8))
         arrays = self.views(memory, rows)
         reasons = make(epoch, indices, memory, arrays)
         del memory
@@ -208,7 +214,7 @@ class ScheduledJob:
             arrays = [array[: len(keep)] for array in arrays]
             indices = indices[keep]
         if scarce and len(indices):
-            arrays = [array.copy() for array in arrays]
+            arrays = [aligned_copy(array) for array in arrays]
             self.ledger.copies += 1
         batches = [self.assemble(arrays, indices)] if len(indices) else []
         self._barren = 0 if batches else self._barren + 1
@@ -259,6 +265,29 @@ class ScheduledJob:
             raise TypeError("this feed has no len(), because its sampler has none")
         return self._schedule.batches
 
+    def outline(self) -> Outline:
+        """The batch of a slot of zeros, with the labels that come first."""
+        import numpy as np
+
+        schedule = self._schedule
+        rows = schedule.most_rows if schedule.batches else 0
+        memory = np.zeros(self.batch_bytes, np.uint8)  # never looked at, so there is no memory behind it
+        batch = self.assemble(self.views(memory, rows), np.arange(rows) % schedule.n)
+        if isinstance(schedule.order, SamplerOrder):  # only it knows how long its batches are, and how many
+            return Outline(batch)
+        last_rows = schedule.rows(schedule.batches - 1) if rows else 0
+        return Outline(batch, rows, last_rows, self._is_strict() and self._cursor.at_start)
+
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of batches, the largest first: also of those of an epoch that is not begun anew, but gone on with."""
+        schedule, sizes = self._schedule, set()
+        if isinstance(schedule.order, SamplerOrder):
+            return ()  # it may yield lists of any length
+        for rest in (ALL, *(progress.rest for progress in self._cursor.position().progress)):
+            if last := schedule.batches_of(rest):
+                sizes |= {schedule.rows(0, rest), schedule.rows(last - 1, rest)}
+        return tuple(sorted(sizes, reverse=True))
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
         self._cursor.set_epoch(epoch)
@@ -304,8 +333,7 @@ class ScheduledJob:
         schedule = self._schedule
         full = schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
         rows = schedule.batch_size if full else None
-        memory = np.empty(64 + self.batch_bytes, np.uint8)
-        memory = memory[-memory.ctypes.data % 64 :]
+        memory = aligned((self.batch_bytes,), np.dtype(np.uint8))
         batch = self.assemble(self.views(memory, 1), np.zeros(1, np.int64))
 
         def described(value: Any) -> Any:

@@ -336,7 +336,7 @@ def test_an_exception_of_the_dataset_is_the_cause_of_a_worker_error(workers: int
     with DataLoader(Made(fail), 2, num_workers=workers) as loader:
         batches = iter(loader)
         assert [next(batches).tolist() for _ in range(2)] == [[0, 1], [2, 3]]
-        with pytest.raises(ff.WorkerError, match=r"Made\.__getitem__ raised KeyError.* \(item 2, \[4, 5\]\)") as caught:
+        with pytest.raises(ff.WorkerError, match=r"Made\.__getitem__ raised KeyError.* \(item 2: \[4, 5\]\)") as caught:
             next(batches)
         assert isinstance(caught.value.__cause__, KeyError)
 
