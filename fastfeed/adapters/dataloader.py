@@ -20,6 +20,7 @@ import torch
 from torch.utils import data as torch_data
 
 from fastfeed import options
+from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.adapters import torchvision
 from fastfeed.adapters.fetch import MapFetcher, Skipped, Stream, StreamFetcher
 from fastfeed.engine.feed import Feed
@@ -112,13 +113,15 @@ class DataLoader:
     ) -> None:
         self._is_stream = isinstance(dataset, torch_data.IterableDataset)
         _check_dataset(dataset, self._is_stream)
-        self.num_workers = options.whole("num_workers", num_workers, 0)
+        self.num_workers = options.whole("num_workers", num_workers, 0, MAX_WORKERS)
         self.prefetch_factor = prefetch_factor
         self.persistent_workers = options.flag("persistent_workers", persistent_workers)
         self.pin_memory = options.flag("pin_memory", pin_memory)
         self.pin_memory_device = pin_memory_device
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
+        self.collate_fn = collate_fn
+        self.generator = generator
         self.multiprocessing_context = multiprocessing_context
         self.in_order = options.flag("in_order", in_order)
         self.native = native
@@ -134,7 +137,7 @@ class DataLoader:
         self.dataset = dataset
         self.batch_size, self.drop_last = reads.batch_size, reads.drop_last
         self.sampler, self.batch_sampler = reads.sampler, reads.batch_sampler
-        self.generator, self.collate_fn = generator, reads.collate_fn
+        self.collate_fn = reads.collate_fn
         self._is_plain = collate_fn is None and batch_sampler is None and batch_size is not None
         self._folder = self._find_folder(tell=True)
         self._pins = self.pin_memory and _has_accelerator()
@@ -156,7 +159,7 @@ class DataLoader:
         if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout >= 0:
             raise options.wrong("timeout", timeout, "pass seconds above 0 for one batch, or 0 for no limit")
         if factor is not None:
-            options.whole("prefetch_factor", factor, 1)
+            options.whole("prefetch_factor", factor, 1, (MAX_SLOTS - 1) // max(1, workers))
         if not workers:
             for name in ("prefetch_factor", "timeout", "persistent_workers", "multiprocessing_context"):
                 if value := getattr(self, name):
@@ -171,8 +174,11 @@ class DataLoader:
         if self.pin_memory_device:
             remedy = "leave it out: pin_memory=True is for the accelerator that PyTorch uses"
             raise options.wrong("pin_memory_device", self.pin_memory_device, remedy)
-        if self.worker_init_fn is not None and not callable(self.worker_init_fn):
-            raise options.wrong("worker_init_fn", self.worker_init_fn, "pass a function of a worker's number, or None")
+        for name, what in (("worker_init_fn", "a worker's number"), ("collate_fn", "a list of samples")):
+            if (function := getattr(self, name)) is not None and not callable(function):
+                raise options.wrong(name, function, f"pass a function of {what}, or None")
+        if not isinstance(self.generator, torch.Generator | None):
+            raise options.wrong("generator", self.generator, "pass a torch.Generator, or None")
         if not isinstance(self.native, bool):
             options.one_of("native", self.native, ("auto",))
 
