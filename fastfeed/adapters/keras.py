@@ -16,6 +16,8 @@ import numpy as np
 
 from fastfeed import options
 from fastfeed.adapters.epochs import Epochs, length_of
+from fastfeed.adapters.keras_folders import image_dataset_from_directory
+from fastfeed.adapters.waits import NAME, Waits
 from fastfeed.errors import ConfigError
 
 try:
@@ -108,6 +110,29 @@ class _Face:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+class DataWait(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds ``data_wait_ms`` to the logs of each epoch: the mean wait for a batch, 0.0 where there was none.
+
+    Parameters
+    ----------
+    feed : Feed, or what ``to_keras()`` has returned
+        What ``fit`` is given.
+    """
+
+    def __init__(self, feed: Any) -> None:
+        super().__init__()
+        self._waits = Waits(feed)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Leave out what was waited for before."""
+        self._waits.lately_ms()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Log it, for the history and the loggers behind this callback."""
+        if logs is not None:
+            logs[NAME] = self._waits.lately_ms()
 
 
 class KerasFeed(_Face, _DataAdapter or object):  # type: ignore[misc]
@@ -245,4 +270,11 @@ def _checked_weights(weights: Any) -> Mapping[int, float] | None:
     raise options.wrong("class_weight", weights, "pass a dict of class numbers to weights, such as {0: 1.0, 1: 5.0}")
 
 
-__all__ = ["KerasDataset", "KerasFeed", "class_weights", "keras_feed"]
+__all__ = [
+    "DataWait",
+    "KerasDataset",
+    "KerasFeed",
+    "class_weights",
+    "image_dataset_from_directory",
+    "keras_feed",
+]

@@ -121,11 +121,13 @@ def loaded_caller(spec: dict[str, Any]) -> Call | None:
         share_main(functions)
         return caller(functions, held_by_callables(functions, spec["bases"]), spec["call_shape"])
     except BaseException as error:
-        failed = error if isinstance(error, Failed) else Failed("loading the function in a worker", error)
+        failed = error if isinstance(error, Failed) else Failed("loading the function", error)
+        # Words go into the row, which may hold a few; the consumer knows the rest.
+        where = " in the initializer" if failed is error and spec["calling"] else ""
 
     def call(maker: Kernel) -> Any:
         del maker
-        raise _native.KernelError(_native.E_PYTHON, f"{failed.what} raised {said(failed.cause)}") from failed
+        raise _native.KernelError(_native.E_PYTHON, said(failed.cause) + where) from failed
 
     return call
 

@@ -320,9 +320,10 @@ class _ImageJob(ScheduledJob):
         if reason.is_cut:
             words += f"... (a row of {self._row_bytes} bytes holds no more of it)"
         if reason.of_the_worker:
-            if self._compiled.callables:
-                words = words.replace(" raised ", f", for {self._transforms()}, raised ", 1)
-            error = WorkerError(f"{words} ({name})")
+            what = f"loading the function in a worker, for {self._transforms()},"
+            if not self._compiled.callables:
+                what = "the initializer in a worker"
+            error = WorkerError(f"{what} raised {words} ({name})")
         elif reason.is_cut:
             error = SampleError(name, index, f"a transform failed: {words}; num_workers=0 shows it all", remedy)
         else:

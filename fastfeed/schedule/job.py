@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastfeed import options, tree
+from fastfeed import options
 from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
@@ -325,21 +325,6 @@ class ScheduledJob:
             remedy = f"pass writable memory of at least {self.batch_bytes} bytes (batch_bytes) that is aligned to 64"
             raise options.wrong("out", f"a buffer of {memory.nbytes} bytes", remedy)
         return memory
-
-    def schema(self, leaf: Callable[[tuple[int | None, ...], np.dtype[Any]], Any]) -> Any:
-        """A batch with a `leaf` in place of each array, and None in place of what is none."""
-        import numpy as np
-
-        schedule = self._schedule
-        full = schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
-        rows = schedule.batch_size if full else None
-        memory = aligned((self.batch_bytes,), np.dtype(np.uint8))
-        batch = self.assemble(self.views(memory, 1), np.zeros(1, np.int64))
-
-        def described(value: Any) -> Any:
-            return leaf((rows, *value.shape[1:]), value.dtype) if isinstance(value, np.ndarray) else None
-
-        return tree.mapped(batch, described)
 
     def _is_strict(self) -> bool:
         """Whether no bad sample shortens a batch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,18 @@ def test_each_epoch_of_fit_is_the_feeds_next_one_and_set_epoch_goes_with_initial
         assert close(losses(data, epochs=1), epochs[2:3])
         data.set_epoch(4)
         assert close(losses(data, initial_epoch=4, epochs=6), epochs[4:6])
+
+
+def test_the_wait_for_batches_is_in_the_logs_of_each_epoch() -> None:
+    def slow(x: np.ndarray) -> tuple[np.ndarray, np.float32]:
+        time.sleep(0.01)
+        return x, x[0]
+
+    with ff.map(slow, X[:16], batch_size=8, num_workers=0) as feed:
+        data = feed.to_keras()
+        history = model().fit(data, verbose=0, epochs=2, callbacks=[adapter.DataWait(data)]).history
+        assert len(history["data_wait_ms"]) == 2
+        assert all(80 < wait < 60_000 for wait in history["data_wait_ms"])
 
 
 def test_steps_per_epoch_cuts_the_feeds_epochs_and_goes_on_behind_the_cut(face: str) -> None:
