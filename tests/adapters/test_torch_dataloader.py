@@ -6,7 +6,6 @@ import collections
 import itertools
 import json
 import os
-import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,8 +21,6 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make tes
 
 from torch.utils import data  # noqa: E402
 
-from examples import r_dataloader  # noqa: E402
-from fastfeed.adapters import dataloader  # noqa: E402
 from fastfeed.adapters.torch import DataLoader  # noqa: E402
 
 Pair = collections.namedtuple("Pair", "left right")
@@ -479,23 +476,3 @@ def test_a_start_like_ours_is_taken_and_changes_nothing() -> None:
     context = torch.multiprocessing.get_context("spawn")
     for each in ("spawn", "forkserver", context):
         assert DataLoader(Made(), num_workers=1, multiprocessing_context=each).multiprocessing_context is each
-
-
-# ---- the page --------------------------------------------------------------------------------------------------------
-
-
-def test_every_row_of_the_migration_table_names_its_test() -> None:
-    page = (Path(__file__).parents[2] / "docs/migrating.md").read_text()
-    table = page.split("## Arguments", 1)[1].split("\n\n## ", 1)[0]
-    rows = [line for line in table.splitlines() if line.startswith("| `")]
-    of_folders = re.findall(r"def (test_\w+)", (Path(__file__).parent / "test_torch_folder.py").read_text())
-    named = [set(re.findall(r"`(test_\w+)`", row)) for row in rows]
-    assert all(named)
-    assert set().union(*named) - {*globals(), *of_folders} == set()
-    parameters = set(dataloader._SETTLED)
-    assert parameters - set(re.findall(r"`(\w+)", " ".join(row.split("|")[1] for row in rows))) == set()
-
-
-def test_the_program_of_the_page_learns() -> None:
-    losses = r_dataloader.train(workers=1)
-    assert losses[-1] < losses[0] / 2
