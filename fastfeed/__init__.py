@@ -40,6 +40,7 @@ _MODULES = (
     "accelerate",
     "jax",
     "keras",
+    "lightning",
     "opentelemetry",
     "prometheus",
     "tensorflow",

@@ -2,6 +2,7 @@ from fastfeed import (
     accelerate as accelerate,
     jax as jax,
     keras as keras,
+    lightning as lightning,
     opentelemetry as opentelemetry,
     prometheus as prometheus,
     tensorflow as tensorflow,

@@ -4,6 +4,7 @@ torch.py                 PyTorch's tensors, on the GPU where one is asked for
 dataloader.py            the arguments of PyTorch's DataLoader
 fetch.py                 its half in the workers; torchvision.py, the folders that are fed natively
 accelerate.py            a loader for loops of Accelerate
+lightning.py             a callback for Lightning, which takes the tensors as they are
 transformers.py          the Trainer of Transformers takes feeds
 jax.py                   JAX's arrays, sharded over devices where that is asked for
 keras.py                 what Keras' `fit` takes; keras_folders.py, that of a folder

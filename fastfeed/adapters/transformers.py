@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from fastfeed.adapters.accelerate import AcceleratedFeed
+from fastfeed.adapters.waits import NAME, Waits
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
 
@@ -50,6 +51,7 @@ class TrainerMixin:
     accelerator: Any
     train_dataset: Any
     eval_dataset: Any
+    _waits: Waits | None = None  # of a feed that is trained with
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,7 +61,14 @@ class TrainerMixin:
         """The feed that is the `train_dataset`, as a loader; else the Trainer's."""
         if not isinstance(self.train_dataset, Feed):
             return super().get_train_dataloader()  # type: ignore[misc]
+        self._waits = Waits(self.train_dataset)
         return TrainerFeed(self.train_dataset, self)
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Log what the Trainer does, and beside the loss ``data_wait_ms``: the mean wait for a batch since it did."""
+        if self._waits is not None and "loss" in logs:
+            logs[NAME] = self._waits.lately_ms()
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """A feed as a loader: what is passed, or named, or the `eval_dataset`; else the Trainer's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -108,6 +109,27 @@ def test_every_loop_gets_every_batch_once_and_training_an_epoch_each(tmp_path: P
     assert model.validated == parts[:2] + parts * 4  # two batches before training, to see whether validation works
     assert model.tested == parts
     assert [batch.tolist() for batch in predicted] == [[2 * value for value in part] for part in parts]
+
+
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step`")
+def test_the_wait_for_batches_is_logged() -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.01)
+        return number
+
+    seen = []
+
+    class Seen(pl.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            seen.append(float(trainer.callback_metrics["data_wait_ms"]))
+
+    with ff.map(slow, range(16), batch_size=4, num_workers=0) as feed:
+        callbacks = [ff.lightning.DataWait(feed.to_torch()), Seen()]
+        trainer(max_epochs=1, log_every_n_steps=1, limit_val_batches=0, callbacks=callbacks).fit(
+            Examined(), feed.to_torch()
+        )
+    assert len(seen) == 4
+    assert all(20 < wait < 60_000 for wait in seen)
 
 
 def test_sanity_checking_takes_no_epoch_of_training() -> None:

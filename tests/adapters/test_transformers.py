@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,19 @@ def test_training_evaluation_and_prediction_get_every_batch_once(tmp_path: Path)
         assert metrics["eval_loss"] == pytest.approx(weight + 4.5)  # of samples, also of those in the short batch
         assert used.evaluate({"a": others, "b": others})["eval_b_loss"] == pytest.approx(weight + 4.5)
         assert used.predict(others).predictions.tolist() == [10 * value for value in range(10)]
+
+
+def test_the_wait_for_batches_is_logged_beside_the_loss(tmp_path: Path) -> None:
+    def slow(number: int) -> int:
+        time.sleep(0.01)
+        return number
+
+    with ff.map(slow, range(16), batch_size=4, num_workers=0) as feed:
+        used = trainer(tmp_path, Model(), train_dataset=feed, num_train_epochs=1, logging_steps=2)
+        used.train()
+    waits = [logs["data_wait_ms"] for logs in used.state.log_history if "loss" in logs]
+    assert len(waits) == 2
+    assert all(20 < wait < 60_000 for wait in waits)
 
 
 def test_what_is_no_feed_goes_the_trainers_usual_way(tmp_path: Path) -> None:
