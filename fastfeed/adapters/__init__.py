@@ -1,5 +1,6 @@
 """Adapters: the face of a feed that a framework expects.
 
-`torch.py` gives PyTorch's tensors, on the GPU where one is asked for.  A framework is imported by its own file alone,
-and only when somebody asks for that; nothing imports this room.
+`torch.py` gives PyTorch's tensors, on the GPU where one is asked for.  `maker.py` is a local feed that is asked for its
+batches one by one, for adapters whose loop is elsewhere.  A framework is imported by its own file alone, and only when
+somebody asks for that; nothing imports this room.
 """

@@ -49,8 +49,6 @@ _BRISK_NS = 100_000
 TOGETHER = 4096
 # How often somebody looks for deaths and for workers that take too long, where the loop never waits.
 _LOOK_NS = 50_000_000
-# A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
-_SLOW_SOURCE_NS = 10_000_000
 # A feed that is dropped or outlives the program waits this long for a thread that is inside next().
 _PATIENCE_S = 2.0
 
@@ -72,9 +70,7 @@ class Feed:
     Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  An
     iteration begins with its first ``next``: an iterator that is never stepped changes nothing.  A loop may ``break``
     and start again; a newer iteration ends an older one (`FeedClosed`).  Batches are views of shared memory that
-    nothing overwrites while you keep them; if you keep many, further ones are copies.
-
-    `job` is what is fed, for plans and adapters.
+    nothing overwrites while you keep them; if you keep many, further ones are copies.  `job` is what is fed.
     """
 
     def __init__(self, job: Job, engine: EngineOptions, plan: Callable[[], Any] | None = None) -> None:
@@ -284,7 +280,7 @@ class Feed:
         """Fill the free slots; nothing is taken from the units before there is a slot for it."""
         ring, crew, job = running.ring, running.crew, self.job
         while not units.over and (slot := ring.next_free()) is not None:
-            if units.took_ns > _SLOW_SOURCE_NS and self._first_complete(running):
+            if (self._pending and not units.ready()) or (units.is_slow() and self._first_complete(running)):
                 return
             try:
                 unit = units.pull()
@@ -404,6 +400,10 @@ class Feed:
         import fastfeed
 
         return fastfeed.torch.TorchFeed(self, device, pin_memory)
+
+    def wake(self) -> None:
+        """Have a loop that waits for the workers look for further units, from another thread: see `Units.ready`."""
+        self._turns.wake()
 
     def shared_memory(self) -> memoryview | None:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""

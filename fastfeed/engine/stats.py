@@ -52,6 +52,8 @@ class Stats:
         Batches handed out as copies because the consumer held too many.
     failed : int
         Samples that were bad.
+    processors : int or None
+        What the workers have to share; None: what this process may use.
     """
 
     batches: int
@@ -68,6 +70,7 @@ class Stats:
     copies: int
     failed: int
     remedies: Remedies = field(repr=False)
+    processors: int | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -92,7 +95,7 @@ class Stats:
             if self._pulls:
                 spent = f", {self.pull_s:.2f} s of it for {self.remedies.pulled}"
             return f"The source is the slow side: {what}{spent}; {self.remedies.faster_source}."
-        if self.workers >= available_cpus():
+        if self.workers >= (self.processors or available_cpus()):
             what += "; every processor has its worker, so"
         else:
             what += f"; {self.remedies.more_workers if self.workers else 'use num_workers above 0'}, or"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fastfeed.engine.turn import Turn, Turns
+
+# A source that takes longer than this for a unit is one to wait for, like a queue: what is complete goes first.
+_SLOW_NS = 10_000_000
 
 
 @dataclass(slots=True)
@@ -32,6 +35,9 @@ class Units:
         Why there is nothing more, where that is not simply the end.
     took_ns : int
         How long the last unit took to come.
+    ready : callable
+        Whether a unit is there now.  A source that is told of its units one by one has a method `ready`, so that
+        nobody waits for it while batches are being made, and has ``Feed.wake`` called when there is another.
     """
 
     def __init__(self, units: Iterator[Any], clock: Clock, turns: Turns, turn: Turn) -> None:
@@ -39,6 +45,7 @@ class Units:
         self._clock = clock
         self._turns = turns
         self._turn = turn
+        self.ready: Callable[[], bool] = getattr(units, "ready", _always)
         self.over = False
         self.failure: Exception | None = None
         self.took_ns = 0
@@ -49,6 +56,10 @@ class Units:
         if first is not None:
             self._units = itertools.chain((first,), self._units)
         return first is not None
+
+    def is_slow(self) -> bool:
+        """Whether the last unit was long in coming."""
+        return self.took_ns > _SLOW_NS
 
     def pull(self) -> Any:
         """The next unit, or None.  Whoever ends the turn meanwhile does not wait for the user's source."""
@@ -67,3 +78,7 @@ class Units:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.pull, None)
+
+
+def _always() -> bool:
+    return True
