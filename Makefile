@@ -6,14 +6,17 @@
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
 #   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
-#   make test-frameworks   the adapters, with the frameworks that they are for (PyTorch: about 200 MB)
+#   make test-frameworks   the adapters, with the frameworks that they are for (about 400 MB)
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
+# `make test` spreads the tests over the processors; ARGS=-n0 keeps them in one process, for a debugger.
 
 PYTHON ?= python3
 PY := .venv/bin/python
 PYTEST := $(PY) -P -m pytest $(ARGS)
+# In as many processes as tests/conftest.py says; -n0 and the like come after it, and count.
+SPREAD := $(PY) -P -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n auto --dist worksteal) $(ARGS)
 SOURCES := $(wildcard csrc/*/*.c)
 WARNINGS := -std=c11 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Werror
 
@@ -25,11 +28,11 @@ build-%: setup
 	FASTFEED_BUILD=$* $(PY) setup.py -q build --build-lib build/$* --build-temp build/$*/objects
 
 test: setup build-killpoints
-	$(PYTEST) --benchmark-disable --ignore=tests/faults
+	$(SPREAD) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
 # A framework lies in a folder of its own, ahead of what .venv has; FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch
+FRAMEWORKS := torch jax
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \

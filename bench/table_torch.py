@@ -9,11 +9,9 @@ rate over the first side's of the same round.  The batches are summed on the GPU
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from sides import BATCH, SIZE, Loop, entered, measure, photographs, ready_made
+
 import fastfeed as ff
 from fastfeed.machine import available_cpus
-
-BATCH, SIZE, BATCHES, ROUNDS = 64, 224, 40, 5
-Loop = Callable[[], Iterator[Any]]
 
 
 class Ready(torch.utils.data.Dataset):  # type: ignore[type-arg]
@@ -42,9 +39,9 @@ class Ready(torch.utils.data.Dataset):  # type: ignore[type-arg]
         return torch.from_numpy(self.data[k * BATCH : (k + 1) * BATCH].copy())
 
 
-def ready_made(stack: ExitStack, workers: int) -> dict[str, Loop]:
-    """Batches that need no work: what is left is moving bytes."""
-    data = np.random.default_rng(0).random((BATCH * BATCHES, 3, SIZE, SIZE), np.float32)
+def moving(stack: ExitStack, workers: int) -> dict[str, Loop]:
+    """Batches that need no work."""
+    data = ready_made()
     bare = entered(stack, ff.arrays(data, batch_size=BATCH, num_workers=workers))
     moved = entered(stack, ff.arrays(data, batch_size=BATCH, num_workers=workers)).to_torch("cuda")
     copied = entered(stack, ff.arrays(data, batch_size=BATCH, num_workers=workers)).to_torch()
@@ -61,54 +58,24 @@ def ready_made(stack: ExitStack, workers: int) -> dict[str, Loop]:
     }
 
 
-def photographs(stack: ExitStack, workers: int, folder: str) -> dict[str, Loop]:
-    """W1: JPEG files to 224 x 224, normalised."""
-    files = sorted(str(path) for path in Path(folder).rglob("*.jp*g"))
-    files = (files * (-(-BATCH * BATCHES // len(files))))[: BATCH * BATCHES]
-    options = {"size": SIZE, "batch_size": BATCH, "layout": "NCHW", "num_workers": workers}
-    bare = entered(stack, ff.images(files, **options))
-    moved = entered(stack, ff.images(files, **options)).to_torch("cuda")
-    return {"feed alone, on the host": lambda: iter(bare), "feed.to_torch('cuda')": lambda: iter(moved)}
+def decoding(stack: ExitStack, workers: int, folder: str) -> dict[str, Loop]:
+    """Photographs."""
+    bare = photographs(stack, folder, num_workers=workers)
+    loader = photographs(stack, folder, num_workers=workers).to_torch("cuda")
+    return {"feed alone, on the host": lambda: iter(bare), "feed.to_torch('cuda')": lambda: iter(loader)}
 
 
-def entered(stack: ExitStack, feed: AbstractContextManager[ff.Feed]) -> ff.Feed:
-    return stack.enter_context(feed)
+def total(batch: Any) -> torch.Tensor:
+    """Add up a batch where it is."""
+    tensor = torch.as_tensor(batch)
+    # Work of its own between the copies, so that memory that is given away too early is written to.
+    if tensor.is_cuda:
+        torch.empty_like(tensor).fill_(float("nan"))
+    return tensor.double().sum()
 
 
-def sums(loop: Loop) -> list[float]:
-    """What the batches hold: a few numbers each, added up where they are."""
-    made = []
-    for batch in loop():
-        tensor = torch.as_tensor(batch)
-        # Work of its own between the copies, so that memory that is given away too early is written to.
-        if tensor.is_cuda:
-            torch.empty_like(tensor).fill_(float("nan"))
-        made.append(tensor.double().sum())
-    return [round(float(value), 3) for value in made]
-
-
-def rate(loop: Loop) -> float:
-    """Samples a second, until everything is on the device."""
-    started, samples = time.perf_counter(), 0
-    for batch in loop():
-        samples += len(batch)
+def finish(batch: Any) -> None:
     torch.cuda.synchronize()
-    return samples / (time.perf_counter() - started)
-
-
-def measure(sides: dict[str, Loop]) -> None:
-    """Print the rates of a part, over those of its first side."""
-    wanted, *others = (sums(loop) for loop in sides.values())
-    right = [all(abs(a - b) <= 1e-6 * abs(a) for a, b in zip(wanted, other, strict=True)) for other in others]
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(ROUNDS):
-        for name, loop in sides.items():
-            rates[name].append(rate(loop))
-    first = next(iter(rates.values()))
-    for name, same in zip(rates, [True, *right], strict=True):
-        ratio = statistics.median(a / b for a, b in zip(rates[name], first, strict=True))
-        gigabytes = statistics.median(rates[name]) * 3 * SIZE * SIZE * 4 / 1e9
-        print(f"  {name:34} {statistics.median(rates[name]):9.0f}/s {gigabytes:6.2f} GB/s  x{ratio:5.3f}  same: {same}")
 
 
 def locked() -> None:
@@ -135,11 +102,11 @@ def main() -> None:
     locked()
     with ExitStack() as stack:
         print(f"ready-made float32 batches, {options.workers} workers")
-        measure(ready_made(stack, options.workers))
+        measure(moving(stack, options.workers), total, finish)
     if options.photos:
         with ExitStack() as stack:
             print(f"photographs, {options.workers} workers")
-            measure(photographs(stack, options.workers, options.photos))
+            measure(decoding(stack, options.workers, options.photos), total, finish)
 
 
 if __name__ == "__main__":

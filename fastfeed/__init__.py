@@ -22,6 +22,7 @@ _HOMES = {
     "RingMemoryError": "errors",
     "SampleError": "errors",
     "Stats": "engine.stats",
+    "Weights": "schedule.weights",
     "WorkerDied": "errors",
     "WorkerError": "errors",
     "arrays": "table.arrays",
@@ -34,7 +35,7 @@ _HOMES = {
 }
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
-_MODULES = {"torch": "adapters.torch"}
+_MODULES = {"jax": "adapters.jax", "torch": "adapters.torch"}
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list
 

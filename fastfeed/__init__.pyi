@@ -1,4 +1,4 @@
-from fastfeed.adapters import torch as torch
+from fastfeed.adapters import jax as jax, torch as torch
 from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed
 from fastfeed.engine.stats import Stats as Stats
@@ -16,6 +16,7 @@ from fastfeed.functions.parallel import parallel as parallel
 from fastfeed.functions.prefetch import Prefetch as Prefetch, PrefetchStats as PrefetchStats, prefetch as prefetch
 from fastfeed.image.images import images as images
 from fastfeed.image.transforms import *
+from fastfeed.schedule.weights import Weights as Weights
 from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.errors import ConfigError
 from fastfeed.machine import available_cpus
-from fastfeed.rank import launched
+from fastfeed.rank import automatic, launched
 
 MAX_SIDE = 65_535  # of an image, in pixels; JPEG's own limit
 _ON_ERROR = ("raise", "skip", "replace")
@@ -190,11 +190,13 @@ def rank_seed(value: object) -> int:
 
 
 def shard(value: object) -> tuple[int, int]:
-    """Return (rank, world); None is the whole, (0, 1)."""
+    """Return (rank, world); None is the whole, (0, 1), and "auto" what the launcher says."""
     if value is None:
         return 0, 1
+    if isinstance(value, str) and value == "auto":
+        return automatic()
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise wrong("shard", value, "pass (rank, world), such as (0, 4) for the first of four")
+        raise wrong("shard", value, "pass (rank, world), such as (0, 4) for the first of four, or 'auto'")
     try:
         world = whole("", value[1], 1, _MOST)
     except ConfigError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fastfeed.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 # Rank, and how many there are, the innermost launcher first: torchrun is started by Slurm, and not the other way round.
 # SLURM_NTASKS is not asked: it is set in a batch script too, which is a single process.
@@ -29,6 +32,54 @@ def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str] | N
         if rank.isdecimal() and (int(rank) > 0 or (world.isdecimal() and int(world) > 1)):
             return int(rank), variable
     return None
+
+
+# Accelerate's sizes of tensor and context parallel groups: above 1, several ranks need the same samples.
+_MODEL_PARALLEL = ("PARALLELISM_CONFIG_TP_SIZE", "PARALLELISM_CONFIG_CP_SIZE")
+
+
+def automatic(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """Return (rank, world) as torch.distributed, JAX or the launcher says it; (0, 1) where none says anything.
+
+    Raises
+    ------
+    ConfigError
+        If they disagree, or several ranks must be given the same samples.
+    """
+    for variable in _MODEL_PARALLEL:
+        size = environment.get(variable, "")
+        if size.isdecimal() and int(size) > 1:
+            raise ConfigError(
+                f"shard='auto': {variable}={size}, so several ranks need the same samples: pass shard=(rank, world) of "
+                f"the data parallel group"
+            )
+    said = list(_said(environment))
+    if not said:
+        return 0, 1
+    (first, rank, world), *others = said
+    for other, other_rank, other_world in others:
+        if (other_rank, other_world) != (rank, world):
+            raise ConfigError(
+                f"shard='auto': {first} says rank {rank} of {world}, and {other} says rank {other_rank} of "
+                f"{other_world}: pass shard=(rank, world)"
+            )
+    return rank, world
+
+
+def _said(environment: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
+    """Yield who says so, the rank, and how many there are."""
+    # Neither is imported for this: what was not imported was not initialised.
+    distributed: Any = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        yield "torch.distributed", distributed.get_rank(), distributed.get_world_size()
+    jax: Any = sys.modules.get("jax")
+    if jax is not None and jax.distributed.is_initialized():
+        yield "JAX", jax.process_index(), jax.process_count()
+    for variable, count in _VARIABLES:
+        rank, world = environment.get(variable, ""), environment.get(count, "")
+        if variable != "LOCAL_RANK" and rank.isdecimal() and world.isdecimal():
+            yield f"{variable}={rank}", int(rank), int(world)
+            return
 
 
 def warn_if_unsharded(shard: object) -> None:

@@ -14,6 +14,7 @@ import pytest
 from drive import encode, picture
 
 from fastfeed import _native
+from fastfeed.machine import available_cpus
 
 # Where the package `examples` is; last, because this folder has a fastfeed too.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -55,6 +56,19 @@ def nothing_left_behind() -> Iterator[None]:
     if _left(before):
         gc.collect()  # what only waits for its cycle to be found is not left behind; looked for only then: it is slow
     assert _left(before) == ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` means: one for each processor that is ours, and none where there is one."""
+    cpus = available_cpus()
+    return min(cpus, 4) if cpus > 1 else 0
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is loaded by now out of the collector's rounds, each of which took a tenth of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

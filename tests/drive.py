@@ -16,6 +16,7 @@ from fastfeed.image.plan import Limits, compile_plan, pack
 from fastfeed.image.transforms import Resize, Transform
 
 Pixels = NDArray[np.uint8]
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 PIL_FILTERS = {
     "nearest": Image.Resampling.NEAREST,

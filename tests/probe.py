@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import fastfeed as ff
+from fastfeed import _native
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
@@ -132,6 +133,19 @@ def ring(feed: ff.Feed) -> Ring:
 def ring_bytes(feed: ff.Feed) -> int:
     """Bytes of memory behind the ring."""
     return os.fstat(feed._running.ring.fd).st_blocks * 512
+
+
+def slot_of(feed: ff.Feed, address: int) -> int:
+    """The number of the slot that an address lies in."""
+    memory = feed.shared_memory()
+    at = address - _native.address(memory)
+    assert 0 <= at < memory.nbytes
+    return max(slot.number for slot in feed._running.ring.slots if slot.at <= at)
+
+
+def is_leased(feed: ff.Feed, slot: int) -> bool:
+    """Whether anything refers to a slot."""
+    return feed._running.ring._shared.is_leased(slot)
 
 
 def chunk_size(feed: ff.Feed) -> int:

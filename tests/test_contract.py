@@ -15,7 +15,7 @@ import numpy as np
 import probe
 import psutil
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 from user_functions import each_squared, square
 
 import fastfeed as ff

@@ -161,6 +161,12 @@ def test_no_file_is_longer_than_500_lines(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 500
 
 
+def test_no_test_benchmark_or_example_is_longer_than_500_lines() -> None:
+    project = Path(__file__).parents[1]
+    files = [file for folder in ("bench", "examples", "tests") for file in (project / folder).rglob("*.py")]
+    assert {file.name for file in files if len(file.read_text().splitlines()) > 500} == set()
+
+
 @pytest.mark.parametrize("file", files(), ids=name_of)
 def test_the_first_line_of_a_file_says_its_job(file: Path) -> None:
     assert (ast.get_docstring(ast.parse(file.read_text())) or "").split("\n")[0].endswith((".", ":"))

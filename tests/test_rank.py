@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 from user_functions import draw, endless
 
 import fastfeed as ff
@@ -95,3 +96,60 @@ def test_an_unsharded_feed_of_one_rank_of_several_is_warned_of_in_the_user_s_lin
         door()
     assert caught[0].filename == __file__
     door(shard=(0, 1))
+
+
+# ---- shard="auto" ----------------------------------------------------------------------------------------------------
+
+
+class Distributed:
+    """What torch.distributed is once it has been initialised."""
+
+    def __init__(self, rank: int, world: int) -> None:
+        self.is_available = self.is_initialized = lambda: True
+        self.get_rank, self.get_world_size = lambda: rank, lambda: world
+
+
+def auto() -> tuple[int, ...]:
+    with ff.arrays(np.arange(12), shard="auto", num_workers=0) as feed:
+        return tuple(next(iter(feed)).tolist())
+
+
+def test_a_shard_is_found_where_a_launcher_or_a_framework_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    assert auto() == tuple(range(12))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert auto() == (1, 4, 7, 10)
+    monkeypatch.setitem(sys.modules, "torch.distributed", Distributed(1, 3))
+    assert auto() == (1, 4, 7, 10)
+
+
+def test_a_rank_within_a_node_is_no_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert rank.automatic() == (0, 1)
+
+
+def test_a_shard_on_which_they_disagree_is_refused_with_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setitem(sys.modules, "torch.distributed", Distributed(0, 3))
+    with pytest.raises(ff.ConfigError, match=r"torch\.distributed says rank 0 of 3, and RANK=1 says rank 1 of 3"):
+        auto()
+
+
+def test_a_shard_is_not_guessed_where_several_ranks_need_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARALLELISM_CONFIG_TP_SIZE", "1")
+    auto()
+    monkeypatch.setenv("PARALLELISM_CONFIG_TP_SIZE", "2")
+    with pytest.raises(ff.ConfigError, match="TP_SIZE=2, so several ranks need the same samples"):
+        auto()
+
+
+def test_a_shard_that_has_become_known_too_late_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    with ff.arrays(np.arange(12), shard="auto", num_workers=0) as feed:
+        monkeypatch.setitem(sys.modules, "torch.distributed", Distributed(1, 2))
+        with pytest.raises(ff.ConfigError, match="was rank 0 of 1 when the feed was made, and now is rank 1 of 2"):
+            next(iter(feed))

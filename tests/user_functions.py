@@ -6,7 +6,12 @@ NumPy is imported where it is used: most workers of these tests would spend thei
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import signal
+import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -167,6 +172,13 @@ def waits_with_a_child(path: str) -> None:
         Path(path + ".part").rename(path)
 
 
+def with_pool(number: int) -> int:
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return sum(pool.map(square, range(number)))
+
+
 def oom_score(item: int) -> int:
     from pathlib import Path
 
@@ -184,3 +196,181 @@ def fails_at_every_third(number: int) -> int:
     if number % 3 == 1:
         raise ValueError(number)
     return number
+
+
+# ---- ends of workers ----
+
+
+def kill_self(item: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_with_7(item: object) -> None:
+    os._exit(7)
+
+
+def abort(item: object) -> None:
+    os.abort()
+
+
+# ---- slow ones ----
+
+
+def spin(milliseconds: float) -> None:
+    end = time.perf_counter() + milliseconds / 1e3
+    while time.perf_counter() < end:
+        pass
+
+
+def slow_to_come(count: int) -> Iterator[int]:
+    for number in range(count):
+        spin(4)
+        yield number
+
+
+def slow(number: int) -> int:
+    spin(4)
+    return number
+
+
+# ---- what must be set up, or cannot be ----
+
+set_ups: list[int] = []
+
+
+def set_up() -> None:
+    set_ups.append(os.getpid())
+
+
+def count_set_ups(item: object) -> object:
+    """How often this process was set up: a number, or an image of it."""
+    if isinstance(item, int):
+        return len(set_ups)
+    import numpy as np
+
+    return np.full_like(item, len(set_ups))
+
+
+def each_counts_set_ups(items: list[int]) -> Iterator[object]:
+    yield from map(count_set_ups, items)
+
+
+def cannot_be_set_up() -> None:
+    raise OSError(5, "no such device here")
+
+
+class Device:
+    """A callable that can be pickled and cannot be loaded."""
+
+    def __call__(self, value: object) -> object:
+        return value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return cannot_be_set_up, ()
+
+
+# ---- objects ----
+
+
+class Adder:
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+    def __call__(self, number: int) -> int:
+        return number + self.offset
+
+    def method(self, number: int) -> int:
+        return number - self.offset
+
+    @classmethod
+    def of_class(cls, number: int) -> str:
+        return f"{cls.__name__} {number}"
+
+    @staticmethod
+    def static(number: int) -> int:
+        return -number
+
+
+class Data:
+    """A data set as people write it, and everything that can be made of one."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.epoch = 0
+        self.table = np.zeros(10_000)
+
+    def __getitem__(self, index: int) -> float:
+        return self.epoch * 10 + index + self.table[-1]
+
+    def walk(self) -> Iterator[float]:
+        yield from (self[0], self[1])
+
+    def paint(self, image: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        return np.full_like(image, self[0])
+
+
+def walk(data: Data, indices: list[int]) -> Iterator[float]:
+    yield from (data[index] for index in indices)
+
+
+def described(x: np.ndarray, rows: range) -> Iterator[tuple[str, list[int]]]:
+    for row in rows:
+        yield type(x).__name__, x[row % 4].tolist()
+
+
+class ArrayHolder:
+    """Has an array deep inside."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.arrays = {"x": [array]}
+
+    def row(self, number: int) -> tuple[str, list[int]]:
+        (x,) = self.arrays["x"]
+        return type(x).__name__, x[number].tolist()
+
+    def rows(self) -> Iterator[tuple[str, list[int]]]:
+        yield from map(self.row, [0, 1] * 50)  # more than are made ahead
+
+
+# ---- transforms ----
+
+
+def lacks(image: np.ndarray) -> np.ndarray:
+    return image[{"cat": 1}["dog"]]
+
+
+def dislikes_dark(image: np.ndarray) -> np.ndarray:
+    raise OwnError(int(image.max() > 0))
+
+
+def only_green(image: np.ndarray) -> np.ndarray:
+    if image[0, 0, 1] < 100:
+        raise OwnError(int(image[0, 0, 1]))
+    return image
+
+
+def forgets(image: np.ndarray) -> None:
+    image.sum()
+
+
+def halves(image: np.ndarray) -> np.ndarray:
+    return image[:, ::2]
+
+
+def leaves(image: np.ndarray) -> np.ndarray:
+    sys.exit(3)
+
+
+def dies_of_red(image: np.ndarray) -> np.ndarray:
+    if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
+        kill_self(image)
+    return image
+
+
+def hangs_on_red(image: np.ndarray) -> np.ndarray:
+    if image[0, 0, 0] > 250 and image[0, 0, 1] < 5:
+        threading.Event().wait()
+    return image

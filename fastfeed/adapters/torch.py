@@ -11,13 +11,13 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from fastfeed import _native, options, tree
-from fastfeed.errors import ConfigError
+from fastfeed.adapters.ahead import Adapter, Ahead
 
 try:
     import torch
@@ -29,8 +29,6 @@ except ImportError as error:
 _CUDA: Any = torch.cuda  # parts of it have no types
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from fastfeed.engine.feed import Feed
 
 
@@ -48,7 +46,7 @@ class Sampler:
         return len(self._feed)
 
 
-class TorchFeed:
+class TorchFeed(Adapter):
     """A feed that yields tensors; made by ``feed.to_torch()``.
 
     It has what training loops look for: ``iter`` and ``len``, ``sampler.set_epoch``, ``state_dict`` and
@@ -71,17 +69,16 @@ class TorchFeed:
     """
 
     def __init__(self, feed: Feed, device: object = None, pin_memory: bool = False) -> None:
-        self.feed = feed
+        super().__init__(feed)
         self.sampler = Sampler(feed)
         self._device = None if device is None else _device_of(device)
         self._lock: _PageLock | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._lock_pages = options.flag("pin_memory", pin_memory) and _has_accelerator()
-        self._state: dict[str, Any] | None = None  # where the user stands, while the feed is a batch ahead
 
     def __iter__(self) -> Iterator[Any]:
         # A generator: nothing begins before the first step, since loops make iterators that they never step.
-        self._state = None
+        self.reached = None
         mover = None if self._device is None else mover_to(self._device)
         if mover is not None:
             yield from self._moved(mover)
@@ -99,37 +96,25 @@ class TorchFeed:
     def _moved(self, mover: Mover) -> Iterator[Any]:
         """Yield batches on the device; the next one is already on its way while the loop works on one."""
         held: deque[tuple[Any, Any]] = deque()  # an event of the copying stream, and what is read until then
-        ahead: _Ahead | None = None
-        resumes = self._resumes()
         try:
-            for batch in self.feed:
-                state = self.feed.state_dict() if resumes else None
-                source = self._locked(tensors_of(batch))
-                del batch
-                moved, event = mover.start(source)
-                held.append((event, source))
-                del source
-                while held and mover.has_passed(held[0][0]):
-                    held.popleft()
-                if ahead is not None:
-                    self._state = ahead.state
-                    yield mover.arrived(ahead.moved, ahead.event)
-                ahead = _Ahead(moved, event, state)
-                del moved
-            if ahead is not None:
-                self._state = ahead.state
-                yield mover.arrived(ahead.moved, ahead.event)
-            self._state = None
+            for under_way in Ahead(self, self._started(mover, held)):
+                yield mover.arrived(*under_way)
+                del under_way
         finally:
             for event, _ in held:
                 mover.wait(event)
 
-    def _resumes(self) -> bool:
-        try:
-            self.feed.state_dict()
-        except ConfigError:  # a feed without a schedule
-            return False
-        return True
+    def _started(self, mover: Mover, held: deque[tuple[Any, Any]]) -> Generator[tuple[Any, Any], None, None]:
+        for batch in self.feed:
+            source = self._locked(tensors_of(batch))
+            del batch
+            moved, event = mover.start(source)
+            held.append((event, source))
+            del source
+            while held and mover.has_passed(held[0][0]):
+                held.popleft()
+            yield moved, event
+            del moved
 
     def _locked(self, tensors: Any) -> Any:
         """The same tensors in page-locked memory: in the ring, or else copies."""
@@ -153,47 +138,10 @@ class TorchFeed:
             self._stop()
         self._lock = self._stop = None
 
-    def __len__(self) -> int:
-        return len(self.feed)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next ``iter`` be this epoch."""
-        self.feed.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the loop stands: behind the batch that it was given last, though the feed is a batch ahead of it."""
-        return self.feed.state_dict() if self._state is None else self._state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next ``iter`` go on where a state was taken; an empty one changes nothing.
-
-        Raises
-        ------
-        ConfigError
-            If the state was taken from another feed.
-        """
-        if state:
-            self.feed.load_state_dict(state)
-            self._state = None
-
     def close(self) -> None:
         """Close the feed.  Tensors that you keep stay valid, but no longer page-locked."""
         self._unlock()
-        self.feed.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-
-class _Ahead(NamedTuple):
-    """A batch that is on its way to the device, and where the feed stood after it."""
-
-    moved: Any
-    event: Any
-    state: dict[str, Any] | None
+        super().close()
 
 
 def tensors_of(batch: Any) -> Any:

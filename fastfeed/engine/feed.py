@@ -29,6 +29,7 @@ from typing import Any, Self, cast
 
 from fastfeed._native import MAX_SLOTS
 from fastfeed.engine.crew import Crew
+from fastfeed.engine.faces import Faces
 from fastfeed.engine.fork import tell
 from fastfeed.engine.job import Job
 from fastfeed.engine.launch import limits_named
@@ -64,7 +65,7 @@ class _Running:
     looked_ns: int = 0  # when somebody last looked for deaths
 
 
-class Feed:
+class Feed(Faces):
     """Ready batches: iterate it once per epoch.
 
     Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  An
@@ -395,12 +396,6 @@ class Feed:
 
     # ---- frameworks ----
 
-    def to_torch(self, device: object = None, pin_memory: bool = False) -> Any:
-        """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""
-        import fastfeed
-
-        return fastfeed.torch.TorchFeed(self, device, pin_memory)
-
     def wake(self) -> None:
         """Have a loop that waits for the workers look for further units, from another thread: see `Units.ready`."""
         self._turns.wake()
@@ -412,7 +407,7 @@ class Feed:
     def plan(self) -> Any:
         """Return the batches as a pure function of epoch and number, `fastfeed.schedule.plan.Plan`."""
         if self._plan is None:
-            raise ConfigError("plan() is for feeds of images() and arrays(), whose batches can be asked for by number")
+            raise ConfigError("plan() is for images() and arrays() without a sampler=: their batches go by number")
         return self._plan()
 
     # ---- the rest ----

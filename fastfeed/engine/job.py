@@ -142,6 +142,9 @@ class Job(Protocol):
     def length(self) -> int:
         """Batches in an epoch, or TypeError."""
 
+    def sizes(self) -> tuple[int, ...]:
+        """How many samples batches have, the largest first; empty where that is not known."""
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
 

@@ -15,9 +15,9 @@ from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.delivered import Delivered
 from fastfeed.functions.job import FunctionJob
-from fastfeed.schedule.cursor import Position
-from fastfeed.schedule.rest import Rest
-from fastfeed.schedule.schedule import ALL, Schedule
+from fastfeed.schedule.progress import Position
+from fastfeed.schedule.rest import ALL, Rest
+from fastfeed.schedule.schedule import Schedule
 from fastfeed.schedule.state import loaded, saved
 from fastfeed.wire import frame
 from fastfeed.wire.failure import said, worker_error
@@ -254,7 +254,7 @@ class ChunksJob(FunctionJob):
             return
         schedule = self._schedule()
         position = loaded(given, schedule, schedule.fingerprint())
-        position.forget_complete(schedule)
+        position.forget_complete(schedule.batches_of)
         super().set_epoch(position.epoch)
         self._delivered.move(position)
 

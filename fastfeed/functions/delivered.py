@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection
 
 from fastfeed.engine.feed import TOGETHER
-from fastfeed.schedule.cursor import Position
+from fastfeed.schedule.progress import Position
 
 # Results that are handed over later lie in the last so many chunks, and those without any result wait for nobody.
 _NOTED = 2 * TOGETHER
@@ -44,7 +44,7 @@ class Delivered:
         self._at, self.moved = self.start, False
         self._noted.clear()
         self._joined, self._next = (-1, 0), -1
-        self.start = Position(self._at.epoch + 1, [progress.copy() for progress in self._at.progress[1:]])
+        self.start = self._at.after(self._at.epoch)
         return self._at.copy()
 
     def note(self, epoch: int, first: int, items: int, results: int, missing: Collection[int]) -> None:
@@ -54,7 +54,7 @@ class Delivered:
             return
         self._end_joined()
         if epoch >= self.start.epoch:
-            self.start = Position(epoch + 1)
+            self.start = self._at.after(epoch)
         if missing or self._batched:
             self._noted.append((epoch, first, items, results, missing))
         else:

@@ -240,6 +240,10 @@ class FunctionJob:
         """Nobody knows how much a generator yields."""
         raise TypeError("this feed has no len(): nobody knows how many items a generator yields")
 
+    def sizes(self) -> tuple[int, ...]:
+        """Nobody knows what the user's functions make."""
+        return ()
+
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch; it seeds the random numbers."""
         self._epoch = epoch

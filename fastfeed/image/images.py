@@ -26,6 +26,7 @@ from fastfeed.image.transforms import Size
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
+from fastfeed.schedule.order import order_of
 from fastfeed.schedule.plan import Plan
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.sources.choose import as_source
@@ -57,11 +58,13 @@ def images(
     shuffle: bool = False,
     seed: int | None = 0,
     drop_last: bool = False,
+    sampler: Iterable[Any] | None = None,
+    weights: Any = None,
     layout: str = "NHWC",
     dtype: object = "float32",
     with_index: bool = False,
     on_error: str = "raise",
-    shard: tuple[int, int] | None = None,
+    shard: tuple[int, int] | str | None = None,
     uneven: str = "pad",
     exact: bool = False,
     orient: bool = False,
@@ -108,8 +111,14 @@ def images(
         a label is skipped under "replace" too.  All of them land in `feed.errors`; a batch of nothing but skipped
         samples is left out.  A truncated file is bad in every epoch, whatever the crop; other damage is seen as far
         down as the crop reaches.
-    shard : (int, int), optional
-        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
+    sampler : iterable of int, or of lists of int, optional
+        The order, in place of `shuffle`: indices of samples, each as often as it comes, or batches of them of at most
+        `batch_size`.  Gone through once an epoch, in this process; it may be endless.  Its ``set_epoch`` is called.
+    weights : sequence of float, "balanced" or Weights, optional
+        Draw samples at random, each by its weight; "balanced": each class equally often.  See `Weights`.
+    shard : (int, int) or "auto", optional
+        (rank, world): this process's part of every epoch.  "auto" asks torch.distributed, JAX, or the launcher's
+        variables.  A launcher's rank without it is warned of.
     uneven : {"pad", "drop", "keep"}
         Where the samples cannot be dealt evenly to the shards: some are given a first sample of the epoch once more,
         the last few are left out, or some shards have a sample more, and so perhaps a batch, for which others that
@@ -164,12 +173,13 @@ def images(
     compiled = compile_plan(size, transforms, dtype, layout, exact=exact, orient=orient, limits=limits)
     found = as_source(source, labels, exclude, classes)
     warn_if_unsharded(shard)
-    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard, uneven)
+    order = order_of(sampler, weights, shuffle, len(found), batch_size, seed, found.labels)
+    schedule = Schedule(len(found), batch_size, shuffle, seed, drop_last, shard, uneven, order)
     given |= {"seed": seed, "shard": schedule.shard}
     if not isinstance(source, str | os.PathLike) or not isinstance(labels, str | None):
         given |= {"source": found, "labels": "auto", "exclude": None, "classes": None}
     job = _ImageJob(found, compiled, schedule, on_error, with_index, initializer)
-    return Feed(job, engine, lambda: Plan(images, (), given))
+    return Feed(job, engine, None if sampler is not None else lambda: Plan(images, (), given))
 
 
 class _ImageJob(ScheduledJob):

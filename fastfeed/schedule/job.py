@@ -12,10 +12,13 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
 from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
 from fastfeed.engine.ring import Shape, Taken
-from fastfeed.errors import SampleError, WorkerError
+from fastfeed.errors import ConfigError, SampleError, WorkerError
+from fastfeed.rank import automatic
 from fastfeed.schedule import state
 from fastfeed.schedule.cursor import Cursor, Unit
-from fastfeed.schedule.schedule import ALL, Schedule
+from fastfeed.schedule.rest import ALL
+from fastfeed.schedule.sampler import SamplerOrder
+from fastfeed.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,17 +117,28 @@ class ScheduledJob:
 
     def shape(self, workers: int) -> Shape:
         """Ask for one row for each sample; see `default_prefetch` for how many slots."""
-        rows = self._schedule.rows(0)
+        rows = self._schedule.most_rows
         return Shape(default_prefetch(workers, rows), rows, self._row_bytes)
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """Batches in the order of opening."""
+        self._check_shard()
         return self._cursor.begin(epochs)
+
+    def _check_shard(self) -> None:
+        """Refuse a rank that has come to be known only since the feed was made."""
+        then = self._schedule.rank, self._schedule.world
+        now = automatic() if self._schedule.automatic else then
+        if now != then:
+            raise ConfigError(
+                f"shard='auto' was rank {then[0]} of {then[1]} when the feed was made, and now is rank {now[0]} of "
+                f"{now[1]}: make the feed after the processes have been initialised, or pass shard=(rank, world)"
+            )
 
     def order(self, unit: Unit, index: memoryview, without: list[int] | None) -> Order:
         """Write the batch's indices; any worker may take it."""
-        epoch, batch, rest = unit
-        return epoch, self._schedule.fill(epoch, batch, index, rest), -1, None
+        epoch, batch, part = unit
+        return epoch, self._schedule.fill(epoch, batch, index, part), -1, None
 
     def forbidden(self, row: int, rows: int) -> range:
         """Forbid the row itself."""
@@ -171,10 +185,10 @@ class ScheduledJob:
     def _made(self, unit: Unit, make: Callable[..., dict[int, Any]], memory: Any) -> list[Any]:
         import numpy as np
 
-        epoch, batch, rest = unit
-        rows = self._schedule.rows(batch, rest)
+        epoch, batch, part = unit
+        rows = self._schedule.rows(batch, part)
         indices = np.empty(rows, np.int64)
-        self._schedule.fill(epoch, batch, indices.data, rest)
+        self._schedule.fill(epoch, batch, indices.data, part)
         if memory is None:
             memory = np.empty(self.batch_bytes + 63, np.uint8)
             memory = memory[-memory.ctypes.data % 64 :]
@@ -246,7 +260,20 @@ class ScheduledJob:
 
     def length(self) -> int:
         """Batches in an epoch."""
+        order = self._schedule.order
+        if order is not None and order.length is None:
+            raise TypeError("this feed has no len(), because its sampler has none")
         return self._schedule.batches
+
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of batches, the largest first: also of those of an epoch that is not begun anew, but gone on with."""
+        schedule, sizes = self._schedule, set()
+        if isinstance(schedule.order, SamplerOrder):
+            return ()  # it may yield lists of any length
+        for rest in (ALL, *(progress.rest for progress in self._cursor.position().progress)):
+            if last := schedule.batches_of(rest):
+                sizes |= {schedule.rows(0, rest), schedule.rows(last - 1, rest)}
+        return tuple(sorted(sizes, reverse=True))
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
@@ -265,7 +292,7 @@ class ScheduledJob:
     @property
     def batch_bytes(self) -> int:
         """Memory that the arrays of a batch need."""
-        return max(1, self._schedule.batches and self._schedule.rows(0)) * self._row_bytes
+        return self._schedule.most_rows * self._row_bytes
 
     def make(self, epoch: int, batch: int, out: Any) -> Any:
         """Make one batch in this process, in `out` or in memory of its own; None where nothing is left of it."""
@@ -292,7 +319,7 @@ class ScheduledJob:
         import numpy as np
 
         schedule = self._schedule
-        full = schedule.batches and schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
+        full = schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
         rows = schedule.batch_size if full else None
         memory = np.empty(64 + self.batch_bytes, np.uint8)
         memory = memory[-memory.ctypes.data % 64 :]

@@ -81,6 +81,9 @@ class Rest:
         return Rest(start, tuple(gaps))
 
 
+ALL = Rest()
+
+
 def _cut(low: int, high: int, by: int, ranges: list[Range]) -> Iterator[Range]:
     """What the ranges of numbers, each moved by so much, leave of the positions low .. high."""
     for first, end in ranges:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastfeed.errors import ConfigError
-from fastfeed.schedule.cursor import Position, Progress
+from fastfeed.schedule.progress import Position, Progress
 from fastfeed.schedule.rest import Rest, compressed
 from fastfeed.schedule.schedule import Schedule
 
@@ -31,7 +31,7 @@ def saved(position: Position, schedule: Schedule, of: dict[str, Any], ordered: b
         state["dealt"] = {
             "rank": schedule.rank,
             "world": schedule.world,
-            "batch_size": schedule.batch_size,
+            "batch_size": schedule.step,
             "batches": [[each.first, *sorted(each.ahead)] for each in progress],
         }
     return {**state, "of": of}
@@ -47,15 +47,17 @@ def loaded(state: Any, schedule: Schedule, of: dict[str, Any]) -> Position:
     """
     states = list(state) if isinstance(state, list | tuple) and state else [state]
     for each in states:
-        _check(each, schedule.n)
+        _check(each)
         _check_of(each["of"], of)
+        if any(start > schedule.length for start, *_ in each["left"]):
+            raise ConfigError(_FOREIGN)
     if len(states) > 1:
-        return _merged(states)
+        return _merged(states, schedule.length)
     (state,) = states
     dealt = state.get("dealt")
     progress = [Progress(_rest(*left)) for left in state["left"]]
     if dealt is not None:
-        here = (schedule.rank, schedule.world, schedule.batch_size)
+        here = (schedule.rank, schedule.world, schedule.step)
         there = (dealt["rank"], dealt["world"], dealt["batch_size"])
         if here != there:
             raise ConfigError(
@@ -70,15 +72,15 @@ def loaded(state: Any, schedule: Schedule, of: dict[str, Any]) -> Position:
 
 def _left(progress: Progress, schedule: Schedule) -> Rest:
     """What is left of an epoch, as far as one rank that delivers in order, or alone, can say."""
-    size = schedule.batch_size * schedule.world
+    size = schedule.step * schedule.world
     if not progress.first and not progress.ahead:
         return progress.rest
-    left = progress.rest.count(schedule.n)
+    left = progress.rest.count(schedule.length)
     done = [(0, progress.first * size), *((batch * size, (batch + 1) * size) for batch in sorted(progress.ahead))]
     return progress.rest.without((first, min(end, left)) for first, end in done)
 
 
-def _merged(states: list[dict[str, Any]]) -> Position:
+def _merged(states: list[dict[str, Any]], length: int) -> Position:
     """The position of states of all ranks, each with what it has overtaken."""
     dealt = [state["dealt"] for state in states if "dealt" in state]
     if len(dealt) < len(states):
@@ -93,10 +95,10 @@ def _merged(states: list[dict[str, Any]]) -> Position:
     first = min(state["epoch"] for state in states)
     end = max(state["epoch"] + len(state["left"]) for state in states)
     by_rank = sorted(states, key=lambda state: int(state["dealt"]["rank"]))
-    return Position(first, [Progress(_left_by_all(by_rank, epoch, size)) for epoch in range(first, end)])
+    return Position(first, [Progress(_left_by_all(by_rank, epoch, size, length)) for epoch in range(first, end)])
 
 
-def _left_by_all(states: list[dict[str, Any]], epoch: int, size: int) -> Rest:
+def _left_by_all(states: list[dict[str, Any]], epoch: int, size: int, length: int) -> Rest:
     """What all ranks together have left of an epoch."""
     begun = [(state, epoch - state["epoch"]) for state in states]
     rests = {_rest(*state["left"][at]) for state, at in begun if 0 <= at < len(state["left"])}
@@ -104,7 +106,7 @@ def _left_by_all(states: list[dict[str, Any]], epoch: int, size: int) -> Rest:
         raise ConfigError("load_state_dict: these states are from several runs: pass those of one step of one run")
     rest = rests.pop()
     world = len(states)
-    left = rest.count(states[0]["of"]["samples"])
+    left = rest.count(length)
     each = -(-left // (world * size))
     # By rank: the first batch that is not delivered, and later ones that are.  Whoever is in a later epoch has all.
     shares = [
@@ -130,7 +132,7 @@ def _rest(start: int, gaps: list[list[int]]) -> Rest:
     return Rest(start, tuple((low, high) for low, high in gaps))
 
 
-def _check(state: Any, samples: int) -> None:
+def _check(state: Any) -> None:
     """Refuse what `saved` cannot have returned."""
     if isinstance(state, dict) and _is_whole(state.get("version")) and state["version"] > VERSION:
         raise ConfigError(
@@ -138,12 +140,12 @@ def _check(state: Any, samples: int) -> None:
             f"the one that has saved it, or a later one"
         )
     try:
-        most = state["of"].get("samples", samples)
         sound = (
             state["version"] == VERSION
+            and isinstance(state["of"], dict)
             and _is_whole(state["epoch"])
             and len(state["left"]) > 0
-            and all(_is_rest(start, gaps, most) for start, gaps in state["left"])
+            and all(_is_rest(start, gaps) for start, gaps in state["left"])
             and ("dealt" not in state or _is_dealt(state["dealt"], len(state["left"])))
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
@@ -156,9 +158,9 @@ def _is_whole(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
-def _is_rest(start: Any, gaps: Any, most: int) -> bool:
+def _is_rest(start: Any, gaps: Any) -> bool:
     ends = [end for low, high in gaps for end in (low, high)] + [start]
-    return all(map(_is_whole, ends)) and ends == sorted(ends) and start <= most
+    return all(map(_is_whole, ends)) and ends == sorted(ends)
 
 
 def _is_dealt(dealt: Any, epochs: int) -> bool:
@@ -180,4 +182,11 @@ def _check_of(then: dict[str, Any], now: dict[str, Any]) -> None:
         )
 
 
-_NAMES = {"samples": "the number of samples", "source": "the digest of the source"}
+_NAMES = {
+    "samples": "the number of samples",
+    "source": "the digest of the source",
+    "sampler": "the sampler",
+    "length": "the sampler's length",
+    "elements": "the digest of the sampler's indices",
+    "weights": "the digest of the weights",
+}

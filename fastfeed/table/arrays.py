@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
+from fastfeed.schedule.order import order_of
 from fastfeed.schedule.plan import Plan
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.table.columns import Columns
@@ -32,7 +33,9 @@ def arrays(
     shuffle: bool = False,
     seed: int | None = 0,
     drop_last: bool = False,
-    shard: tuple[int, int] | None = None,
+    sampler: Iterable[Any] | None = None,
+    weights: Any = None,
+    shard: tuple[int, int] | str | None = None,
     uneven: str = "pad",
     with_index: bool = False,
     num_workers: int | None = None,
@@ -56,8 +59,14 @@ def arrays(
         A fresh order for each epoch; no index of it is kept in memory.
     seed : int or None
         Decides the order; None draws one.
-    shard : (int, int), optional
-        (rank, world): this process's part of every epoch.  A launcher's rank without it is warned of.
+    sampler : iterable of int, or of lists of int, optional
+        The order, in place of `shuffle`: indices of samples, each as often as it comes, or batches of them of at most
+        `batch_size`.  Gone through once an epoch, in this process; it may be endless.  Its ``set_epoch`` is called.
+    weights : sequence of float, or Weights, optional
+        Draw samples at random, each by its weight.  See `Weights`.
+    shard : (int, int) or "auto", optional
+        (rank, world): this process's part of every epoch.  "auto" asks torch.distributed, JAX, or the launcher's
+        variables.  A launcher's rank without it is warned of.
     uneven : {"pad", "drop", "keep"}
         Where the samples cannot be dealt evenly to the shards: some are given a first sample of the epoch once more,
         the last few are left out, or some shards have a sample more, and so perhaps a batch, for which others that
@@ -95,11 +104,13 @@ def arrays(
     seed = options.seed(seed)
     columns, keys = _as_columns(arrays)
     warn_if_unsharded(shard)
-    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard, uneven)
+    order = order_of(sampler, weights, shuffle, columns.samples, batch_size, seed)
+    schedule = Schedule(columns.samples, batch_size, shuffle, seed, drop_last, shard, uneven, order)
     given |= {"seed": seed, "shard": schedule.shard}
     values = [column.array for column in columns.columns]
     whole = values if keys is None else [dict(zip(keys, values, strict=True))]
-    return Feed(_ArraysJob(columns, keys, schedule, with_index), engine, lambda: Plan(_DOOR, whole, given))
+    job = _ArraysJob(columns, keys, schedule, with_index)
+    return Feed(job, engine, None if sampler is not None else lambda: Plan(_DOOR, whole, given))
 
 
 _DOOR = arrays  # whose argument has its name
@@ -133,7 +144,7 @@ class _ArraysJob(ScheduledJob):
     )
 
     def __init__(self, columns: Columns, keys: list[Hashable] | None, schedule: Schedule, with_index: bool) -> None:
-        rows = schedule.rows(0) if schedule.batches else 1
+        rows = schedule.most_rows
         self._starts, size = columns.layout(rows)
         # The columns of a slot begin at multiples of 64 bytes, so a row of the ring is a little more than one of each.
         super().__init__(schedule, max(1, -(-size // rows)))
@@ -149,7 +160,7 @@ class _ArraysJob(ScheduledJob):
         columns = self._columns.columns
         return {
             "samples": self._columns.samples,
-            "shuffle": self._schedule.shuffle,
+            "shuffle": self._schedule.shuffle or self._schedule.order is not None,
             "columns": [
                 (astuple(place), column.row_bytes, at)
                 for place, column, at in zip(places, columns, self._starts, strict=True)

@@ -18,7 +18,7 @@ from fastfeed import _native
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; `make test-frameworks` installs it")
 
-from examples import m_pytorch  # noqa: E402
+from examples import m_pytorch, shapes  # noqa: E402
 from fastfeed.adapters import torch as adapter  # noqa: E402
 
 FEEDS: dict[str, Callable[..., ff.Feed]] = {
@@ -308,7 +308,7 @@ def test_without_a_ring_of_rows_nothing_is_locked_and_tensors_are_copies_in_lock
 
 
 def test_the_example_learns(tmp_path: Path) -> None:
-    m_pytorch.draw(tmp_path, 100)
+    shapes.draw(tmp_path, 100)
     losses = m_pytorch.train(tmp_path)
     assert losses[-1] < losses[0] / 2
 

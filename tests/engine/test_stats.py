@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
+from user_functions import slow, slow_to_come
 
 import fastfeed as ff
 from fastfeed.engine.job import Remedies
@@ -22,23 +20,6 @@ def stats(**figures: object) -> Stats:
         0,
     )
     return Stats(**{**zeros, "deaths": 0, "copies": 0, "failed": 0, "remedies": REMEDIES, **figures})
-
-
-def spin(milliseconds: float) -> None:
-    end = time.perf_counter() + milliseconds / 1e3
-    while time.perf_counter() < end:
-        pass
-
-
-def slow_to_come(count: int) -> Iterator[int]:
-    for number in range(count):
-        spin(4)
-        yield number
-
-
-def slow(number: int) -> int:
-    spin(4)
-    return number
 
 
 def drained(feed: ff.Feed) -> Stats:

@@ -6,40 +6,19 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import probe
 import pytest
-from conftest import encode, picture
-from user_functions import square
+import user_functions
+from drive import encode, picture
+from user_functions import Data, cannot_be_set_up, count_set_ups, each_counts_set_ups, set_up, square, walk
 
 import fastfeed as ff
 
 WORKERS = pytest.mark.parametrize("workers", [0, 1])
-
-
-class Data:
-    """A data set as people write it, and everything that can be made of one."""
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.table = np.zeros(10_000)
-
-    def __getitem__(self, index: int) -> float:
-        return self.epoch * 10 + index + self.table[-1]
-
-    def walk(self) -> Iterator[float]:
-        yield from (self[0], self[1])
-
-    def paint(self, image: np.ndarray) -> np.ndarray:
-        return np.full_like(image, self[0])
-
-
-def walk(data: Data, indices: list[int]) -> Iterator[float]:
-    yield from (data[index] for index in indices)
 
 
 JPEG = encode(picture(0))
@@ -145,29 +124,12 @@ def test_what_cannot_be_sent_any_more_is_said(kind: str) -> None:
             assert numbers(feed) == first
 
 
-def set_up() -> None:
-    import user_functions
-
-    user_functions.loaded = getattr(user_functions, "loaded", 0) + 1
-
-
-def loaded(item: Any) -> Any:
-    import user_functions
-
-    number = getattr(user_functions, "loaded", 0)
-    return number if isinstance(item, int) else np.full_like(item, number)
-
-
-def each_loaded(items: list[int]) -> Iterator[int]:
-    yield from map(loaded, items)
-
-
 INITIALIZED: dict[str, Callable[..., ff.Feed]] = {
-    "map": lambda **options: ff.map(loaded, [0, 1], **options),
-    "stream": lambda **options: ff.parallel(each_loaded, **options)([0, 1]),
-    "decorator": lambda **options: ff.parallel(split="items", split_size=1, **options)(each_loaded)([0, 1]),
+    "map": lambda **options: ff.map(count_set_ups, [0, 1], **options),
+    "stream": lambda **options: ff.parallel(each_counts_set_ups, **options)([0, 1]),
+    "decorator": lambda **options: ff.parallel(split="items", split_size=1, **options)(each_counts_set_ups)([0, 1]),
     "images": lambda **options: ff.images(
-        [JPEG, JPEG], 8, transforms=[loaded], labels=None, dtype="uint8", batch_size=1, **options
+        [JPEG, JPEG], 8, transforms=[count_set_ups], labels=None, dtype="uint8", batch_size=1, **options
     ),
 }
 
@@ -175,16 +137,10 @@ INITIALIZED: dict[str, Callable[..., ff.Feed]] = {
 @WORKERS
 @pytest.mark.parametrize("kind", INITIALIZED)
 def test_an_initializer_is_called_once_in_each_worker(kind: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    import user_functions
-
-    monkeypatch.setattr(user_functions, "loaded", 0, raising=False)
+    monkeypatch.setattr(user_functions, "set_ups", [])
     with INITIALIZED[kind](initializer=set_up, num_workers=workers) as feed:
         assert numbers(feed) == numbers(feed) == [1, 1]
-    assert user_functions.loaded == (1 if workers == 0 else 0)
-
-
-def cannot_be_set_up() -> None:
-    raise OSError(5, "no such device here")
+    assert len(user_functions.set_ups) == (1 if workers == 0 else 0)
 
 
 @WORKERS

@@ -6,14 +6,13 @@ import collections
 import itertools
 import os
 import signal
-import xml.etree.ElementTree as ElementTree
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from user_values import KINDS, Attributed, Buffer, Labels, Refusing, Rewinding, read
 
 import fastfeed as ff
 
@@ -31,62 +30,6 @@ def results(*args: Any, **options: Any) -> list[Any]:
     with ff.map(*args, **options) as feed:
         got = list(feed)
     return list(itertools.chain(*got)) if "batch_size" in options else got
-
-
-class Frame:
-    def __init__(self) -> None:
-        self.values, self.pixels = [0], np.zeros(2000)
-
-
-class Tagged(dict):
-    pass
-
-
-def elements() -> tuple[ElementTree.Element, list[ElementTree.Element]]:
-    root = ElementTree.fromstring("<a><b n='0'/></a>")
-    return root, [root.find("b")]
-
-
-def tagged() -> Tagged:
-    made = Tagged(part=[0])
-    made.parts = [made["part"]]
-    return made
-
-
-def set_first(value: Any, number: int) -> None:
-    value[0] = number
-
-
-def set_frame(frame: Frame, number: int) -> None:
-    frame.values[0] = number
-    frame.pixels[:] = number
-
-
-# By class: how to make one, fill it with a number, and read that again.  No copier of ours knows these classes.
-KINDS: dict[type, tuple[Callable[[], Any], Callable[[Any, int], object], Callable[[Any], object]]] = {
-    ElementTree.Element: (
-        lambda: ElementTree.fromstring("<a><b/></a>"),
-        lambda element, number: element.find("b").set("n", str(number)),
-        lambda element: int(element.find("b").get("n")),
-    ),
-    Frame: (Frame, set_frame, lambda frame: int(frame.values[0] + frame.pixels[-1]) // 2),
-    tuple: (  # two that share
-        elements,
-        lambda pair, number: pair[0].find("b").set("n", str(number)),
-        lambda pair: int(pair[1][0].get("n")) if pair[0].find("b") is pair[1][0] else None,
-    ),
-    Tagged: (
-        tagged,
-        lambda value, number: set_first(value["part"], number),
-        lambda value: value.parts[0][0] if value.parts[0] is value["part"] else None,
-    ),
-    array: (lambda: array("l", [0]), set_first, lambda value: value[0]),
-    collections.deque: (lambda: collections.deque([0]), set_first, lambda value: value[0]),
-}
-
-
-def read(value: Any) -> tuple[str, object]:
-    return type(value).__name__, KINDS[type(value)][2](value)
 
 
 def refilled() -> Iterator[Any]:
@@ -170,20 +113,6 @@ def test_an_item_that_is_sent_again_is_as_it_was(tmp_path: Path) -> None:
     assert results(read_or_die, boxes(), num_workers=1, chunk_size=1, prefetch=8) == [0, 1, 2, 3]
 
 
-class Rewinding:
-    """An iterator as people wrote it: ``__iter__`` begins afresh."""
-
-    def __iter__(self) -> Rewinding:
-        self.number = 0
-        return self
-
-    def __next__(self) -> int:
-        self.number += 1
-        if self.number > 7:
-            raise StopIteration
-        return self.number
-
-
 @WORKERS
 @HELD
 def test_iter_is_called_once_in_an_epoch(options: dict[str, Any], workers: int) -> None:
@@ -209,29 +138,6 @@ def test_a_type_error_in_iter_is_told_as_it_is(workers: int) -> None:
         list(feed)
     with ff.parallel(lambda: 3, num_workers=workers)() as feed, pytest.raises(ff.WorkerError, match="cannot be iter"):
         list(feed)
-
-
-class Refusing(dict):
-    """A dict whose class refuses to be copied, and can be sent."""
-
-    def __copy__(self) -> Refusing:
-        raise TypeError("no copies")
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Refusing:
-        raise TypeError("no copies")
-
-
-class Attributed(dict):
-    def __getattr__(self, name: str) -> object:
-        return self[name]
-
-
-class Buffer(bytearray):
-    pass
-
-
-class Labels(set):
-    pass
 
 
 @WORKERS

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
-import numpy as np
 import probe
 import pytest
-from conftest import encode, picture
-from user_functions import OwnError
+from drive import encode, picture
+from user_functions import OwnError, dislikes_dark, forgets, halves, leaves, only_green
 
 import fastfeed as ff
 
 ENCODED = [encode(picture(index)) for index in range(4)]
-
-
-def dislikes_dark(image: np.ndarray) -> np.ndarray:
-    raise OwnError(int(image.max() > 0))
-
-
-def forgets(image: np.ndarray) -> None:
-    image.sum()
-
-
-def halves(image: np.ndarray) -> np.ndarray:
-    return image[:, ::2]
-
-
-def leaves(image: np.ndarray) -> np.ndarray:
-    sys.exit(3)
 
 
 def first_error(size: object, transform: object, workers: int, encoded: list[bytes] = ENCODED) -> ff.SampleError:
@@ -42,8 +23,9 @@ def first_error(size: object, transform: object, workers: int, encoded: list[byt
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_a_transform_raised_is_the_cause_with_its_traceback_as_a_note(workers: int) -> None:
     error = first_error(32, dislikes_dark, workers)
-    line = dislikes_dark.__code__.co_firstlineno + 1
-    assert error.reason == f"transform dislikes_dark raised OwnError: code 1 ({__file__}, line {line})"
+    code = dislikes_dark.__code__
+    place = f"{code.co_filename}, line {code.co_firstlineno + 1}"
+    assert error.reason == f"transform dislikes_dark raised OwnError: code 1 ({place})"
     assert str(error).startswith("sample 0 (index 0): transform dislikes_dark raised")
     assert "; mend the function, or pass on_error=" in str(error)
     cause = error.__cause__
@@ -96,12 +78,6 @@ def test_a_file_that_cannot_be_decoded_is_to_blame_itself(size: object, workers:
     assert "mend or remove it" in str(error)
     assert "transform" not in error.reason
     assert error.__cause__ is None
-
-
-def only_green(image: np.ndarray) -> np.ndarray:
-    if image[0, 0, 1] < 100:
-        raise OwnError(int(image[0, 0, 1]))
-    return image
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import user_functions
-from conftest import encode, picture
+from drive import encode, picture
 from user_functions import (
     Holder,
     drawn_from,

@@ -127,5 +127,7 @@ def test_what_cannot_be_asked_for_is_refused_in_words() -> None:
         plan.make(0, 3)
     with pytest.raises(ff.ConfigError, match="epoch=-1"):
         plan.make(-1, 0)
-    with pytest.raises(ff.ConfigError, match=r"plan\(\) is for feeds of images\(\) and arrays\(\)"):
+    with pytest.raises(ff.ConfigError, match=r"plan\(\) is for images\(\) and arrays\(\)"):
         ff.map(abs, [1], num_workers=0).plan()
+    with pytest.raises(ff.ConfigError, match="without a sampler="):
+        ff.arrays(range(10), sampler=[1, 2], num_workers=0).plan()

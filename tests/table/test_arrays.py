@@ -102,6 +102,42 @@ def test_epochs_differ_and_a_state_goes_on_where_it_was_taken() -> None:
         assert [batch.tolist() for batch in feed] == second[4:]
 
 
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({"batch_size": 10}, (10, 3)),
+        ({"batch_size": 10, "drop_last": True}, (10,)),
+        ({"batch_size": 103}, (103,)),
+        ({"batch_size": 200}, (103,)),
+        ({"batch_size": 10, "shard": (1, 4)}, (10, 6)),
+        ({"batch_size": 13, "shard": (0, 4)}, (13,)),
+    ],
+)
+def test_the_sizes_of_batches_are_known_beforehand(options: dict[str, Any], sizes: tuple[int, ...]) -> None:
+    with ff.arrays(numbers(), num_workers=0, **options) as feed:
+        assert feed.job.sizes() == sizes
+        found = [len(batch) for batch in feed]
+        assert tuple(sorted(set(found), reverse=True)) == sizes
+
+
+def test_the_sizes_of_a_samplers_batches_are_not_known() -> None:
+    with ff.arrays(numbers(), batch_size=10, sampler=[[1, 2, 3], [4]], num_workers=0) as feed:
+        assert feed.job.sizes() == ()
+        assert [len(batch) for batch in feed] == [3, 1]
+
+
+def test_the_sizes_of_batches_of_a_part_of_an_epoch_are_known_as_well() -> None:
+    with ff.arrays(numbers(), batch_size=10, num_workers=0) as feed:
+        next(iter(feed))
+        state = feed.state_dict()
+    with ff.arrays(numbers(), batch_size=20, num_workers=0) as feed:
+        assert feed.job.sizes() == (20, 3)
+        feed.load_state_dict(state)
+        assert feed.job.sizes() == (20, 13, 3)
+        assert [len(batch) for batch in feed] == [20, 20, 20, 20, 13]
+        assert feed.job.sizes() == (20, 3)
+
+
 def test_shards_and_drop_last_follow_the_schedule() -> None:
     y = np.arange(N)
     shards = [np.concatenate(fed(y, shard=(rank, 3), uneven="keep", shuffle=True)) for rank in range(3)]
@@ -346,7 +382,7 @@ def test_a_batch_that_has_cost_two_workers_is_given_up(monkeypatch: pytest.Monke
             opened(slot, unit, epoch, rows, addressee)
             for row in job.forbidden(50, rows):
                 ring.forbid(slot, row)
-            if unit == (0, 1):
+            if unit[:2] == (0, 1):
                 os.kill(worker, signal.SIGCONT)
 
         monkeypatch.setattr(ring, "open", open_and_give_up)

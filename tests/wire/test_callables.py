@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
+from user_functions import Device
 
 import fastfeed as ff
 
@@ -163,7 +164,15 @@ def test_an_interrupt_ends_what_the_users_code_starts_and_not_the_worker(tmp_pat
     script = """
 import os, signal, subprocess, sys
 
-CHILD = "import time\\ntry:\\n    print(1, flush=True)\\n    time.sleep(60)\\nexcept KeyboardInterrupt:\\n    print(2)"
+CHILD = '''
+import time
+try:
+    print(1, flush=True)
+    for _ in range(6000):  # an interrupt that comes just before a sleep is not seen until its end
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    print(2)
+'''
 
 def function(value):
     os.kill(os.getpid(), signal.SIGINT)
@@ -384,20 +393,6 @@ def test_strings_have_one_hash_in_all_workers(monkeypatch: pytest.MonkeyPatch, e
         assert np.unique(next(iter(images))).tolist() == [number]
 
 
-def cannot_be_made() -> None:
-    raise OSError(5, "no such device here")
-
-
-class Device:
-    """A callable that can be pickled and cannot be loaded."""
-
-    def __call__(self, value: object) -> object:
-        return value
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return cannot_be_made, ()
-
-
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
 @pytest.mark.parametrize("size", [8, 64])
 def test_what_cannot_be_loaded_is_reported_with_its_cause(on_error: str, size: int) -> None:
@@ -416,7 +411,7 @@ def test_what_cannot_be_loaded_is_reported_with_its_cause(on_error: str, size: i
                     cause = caught.value.__cause__
                     assert isinstance(cause, OSError)
                     assert cause.errno == 5
-                    assert "in cannot_be_made" in cause.__notes__[0]
+                    assert "in cannot_be_set_up" in cause.__notes__[0]
             assert feed.errors == []
             assert feed.stats().deaths == 0
 

@@ -111,7 +111,7 @@ def test_masked_arrays_keep_their_mask() -> None:
         int,
         len,
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_values_of_any_kind_come_back_equal(value: object) -> None:
     back = frame.copied(value)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import encode, picture
+from drive import encode, picture
 
 import fastfeed as ff
 from fastfeed.wire.obstacle import refusal, travels

@@ -73,7 +73,11 @@ def test_references_within_a_value_stay() -> None:
     assert made[3] is made
 
 
-@pytest.mark.parametrize("value", [1, "text", None, (1, "a"), Path("a"), threading.Lock(), Frozen, len], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [1, "text", None, (1, "a"), Path("a"), threading.Lock(), Frozen, len],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_cannot_change_or_be_copied_is_kept(value: object) -> None:
     assert snapshot(value) is value
 
