@@ -32,7 +32,7 @@ test: setup build-killpoints
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
 # A framework lies in a folder of its own, ahead of what .venv has; FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch jax
+FRAMEWORKS := torch jax ray
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \

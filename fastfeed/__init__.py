@@ -35,7 +35,7 @@ _HOMES = {
 }
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
-_MODULES = {"jax": "adapters.jax", "torch": "adapters.torch"}
+_MODULES = {"jax": "adapters.jax", "ray": "adapters.ray", "torch": "adapters.torch"}
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list
 

@@ -1,4 +1,4 @@
-from fastfeed.adapters import jax as jax, torch as torch
+from fastfeed.adapters import jax as jax, ray as ray, torch as torch
 from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed
 from fastfeed.engine.stats import Stats as Stats
