@@ -28,6 +28,9 @@ from examples.shapes import draw  # noqa: E402
 STORE = 80 * 2**20  # bytes of shared memory for each node's objects; Ray takes no less than 75 MB
 
 
+quietly = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data reads its own old options
+
+
 def descendants() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
@@ -337,10 +340,25 @@ def test_a_network_learns_from_what_actors_prepare(tmp_path: Path) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
+@quietly
+def test_ray_train_goes_on_with_fewer_workers(tmp_path: Path, cluster: Any) -> None:
+    pytest.importorskip("torch", reason="Ray Train's example needs PyTorch as well")
+    from examples import s_ray_train
+
+    node = cluster.add_node(num_cpus=4, object_store_memory=STORE)
+    try:
+        folder = tmp_path / "shapes"
+        folder.mkdir()
+        draw(folder, 24)
+        first = s_ray_train.run(folder, 2, 2, stop=4)
+        assert first.metrics["epoch"] == 1  # 3 steps are an epoch, and every fourth step is reported
+        second = s_ray_train.run(folder, 1, 2, checkpoint=first.checkpoint)
+        assert second.metrics["epoch"] == 2
+    finally:
+        cluster.remove_node(node)
+
+
 # ---- Ray Data --------------------------------------------------------------------------------------------------------
-
-
-quietly = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data reads its own old options
 
 
 def rows_of(dataset: Any) -> list[dict[str, Any]]:
