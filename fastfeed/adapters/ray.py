@@ -31,7 +31,7 @@ except ImportError as error:
     raise ImportError("fastfeed.ray needs Ray, which cannot be imported here: pip install ray") from error
 
 from fastfeed.adapters.maker import Answer, heard, identity_of
-from fastfeed.adapters.ray_crew import Errand, RayCrew
+from fastfeed.adapters.ray_crew import Errand, RayCrew, remote_maker
 
 # Batches that are asked for, for each actor: what it makes, and what waits for the loop meanwhile.
 _WINDOW = 4
@@ -88,7 +88,8 @@ def feed(
     options.flag("writable", writable)
     if actor_options is not None and not isinstance(actor_options, Mapping):
         raise options.wrong("actor_options", actor_options, "pass a dict of what ray.remote() takes, or None")
-    return RayFeed(plan, _RayJob(plan, (count, cpus), window, ordered, writable, dict(actor_options or {})))
+    remote = remote_maker(cpus, actor_options or {})
+    return RayFeed(plan, _RayJob(plan, (count, cpus), window, ordered, writable, remote))
 
 
 def datasource(
@@ -168,7 +169,7 @@ class _RayJob:
     """The plan's job, its batches made by actors; whatever is not said here is the job's."""
 
     def __init__(
-        self, plan: Plan, size: tuple[int, int], window: int, ordered: bool, writable: bool, given: dict[str, Any]
+        self, plan: Plan, size: tuple[int, int], window: int, ordered: bool, writable: bool, remote: Any
     ) -> None:
         self._job: Any = plan.feed(num_workers=0).job
         self._plan = plan
@@ -176,7 +177,7 @@ class _RayJob:
         self._window = window
         self._ordered = ordered
         self._writable = writable
-        self._given = given
+        self._remote = remote
         self._crew: RayCrew | None = None
         self.remedies = replace(
             self._job.remedies,
@@ -195,7 +196,7 @@ class _RayJob:
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Have the units made elsewhere."""
         if self._crew is None:
-            self._crew = RayCrew(self._plan, identity_of(self._job), *self._size, self._given)
+            self._crew = RayCrew(self._plan, identity_of(self._job), *self._size, self._remote)
         try:
             yield from self._run(self._crew, units)
         finally:

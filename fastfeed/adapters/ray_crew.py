@@ -15,12 +15,13 @@ import contextlib
 import itertools
 import platform
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import ray
 from ray import exceptions
 
+from fastfeed import options
 from fastfeed.adapters.maker import TOTALS, Answer, Identity, Maker, Parcel, parcel_of, unlike, unpacked
 from fastfeed.errors import ConfigError, FeedClosed, WorkerDied
 from fastfeed.schedule.cursor import Unit
@@ -69,6 +70,19 @@ class MakerActor:
         """Make a batch."""
         assert self._maker is not None
         return self._maker.make(unit)
+
+
+def remote_maker(cpus: int, given: Mapping[str, Any]) -> Any:
+    """Return the actor's class for Ray, with the user's further options."""
+    ours = {"num_cpus": cpus, "max_concurrency": AT_ONCE, "max_restarts": 0, "max_task_retries": 0}
+    both = sorted(ours.keys() & given.keys())
+    if both:
+        remedy = f"leave out {', '.join(both)}, which the feed sets; cpus_per_actor= says how many processors"
+        raise options.wrong("actor_options", given, remedy)
+    try:
+        return ray.remote(MakerActor).options(**{"scheduling_strategy": "SPREAD", **given, **ours})
+    except (TypeError, ValueError) as error:
+        raise options.wrong("actor_options", given, f"pass what ray.remote() takes for actors: {error}") from error
 
 
 class Actor:
@@ -133,8 +147,8 @@ class RayCrew:
         What theirs must be like.
     count, cpus : int
         How many actors, of how many processors each.
-    options : dict
-        Further ones of Ray's.
+    remote : Any
+        What `remote_maker` returned.
 
     Attributes
     ----------
@@ -144,13 +158,12 @@ class RayCrew:
         Whether they are to make nothing more.
     """
 
-    def __init__(self, plan: Plan, here: Identity, count: int, cpus: int, options: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan, here: Identity, count: int, cpus: int, remote: Any) -> None:
         self.deaths = 0
         self.closed = False
         self._here = here
         self._size = count, cpus
-        kept = {"num_cpus": cpus, "max_concurrency": AT_ONCE, "max_restarts": 0, "max_task_retries": 0}
-        self._remote: Any = ray.remote(MakerActor).options(**{"scheduling_strategy": "SPREAD", **options, **kept})
+        self._remote = remote
         self._parcel = ray.put(parcel_of(plan))
         self._actors = [self._hire() for _ in range(count)]
         self._gone = dict.fromkeys(TOTALS, 0)  # what the workers of actors that have died had done

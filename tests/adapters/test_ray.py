@@ -305,6 +305,11 @@ def test_options_that_cannot_work_are_refused_in_words(photos: Path) -> None:
         ({"actors": 1, "ordered": 1}, "ordered=1: pass True or False"),
         ({"actors": 1, "writable": None}, "writable=None: pass True or False"),
         ({"actors": 1, "actor_options": 3}, "actor_options=3: pass a dict"),
+        ({"actors": 1, "actor_options": {"num_cpus": 2}}, "leave out num_cpus, which the feed sets; cpus"),
+        (
+            {"actors": 1, "actor_options": {"cpus": 2}},
+            "actor_options=.*: pass what ray.remote.. takes for actors: .*cpus",
+        ),
     ]
     for given, text in wrong:
         with pytest.raises(ff.ConfigError, match=text):
