@@ -6,7 +6,7 @@
 #   make asan    tests under sanitizers    make debug   tests with -O0 and bounds checks
 #   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
-#   make test-frameworks   the adapters, with the frameworks that they are for (about 400 MB)
+#   make test-frameworks   the adapters, with the frameworks that they are for (several GB)
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
@@ -31,12 +31,15 @@ test: setup build-killpoints
 	$(SPREAD) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
-# A framework lies in a folder of its own, ahead of what .venv has; FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch jax ray
+# A framework lies in a folder of its own, ahead of what .venv has, and Keras is tested with each as its backend; tests of
+# the others are skipped.  FRAMEWORKS=torch tests one alone.
+FRAMEWORKS := torch tensorflow jax metrics ray
 test-frameworks: setup
+	.ci/setup framework keras
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \
-	    PYTHONPATH="$(CURDIR)/build/$$name" $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py || exit 1; \
+	    KERAS_BACKEND=$$name PYTHONPATH="$(CURDIR)/build/$$name:$(CURDIR)/build/keras" \
+	        $(PYTEST) --benchmark-disable tests/adapters || exit 1; \
 	done
 
 stress: setup

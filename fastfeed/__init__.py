@@ -32,10 +32,19 @@ _HOMES = {
     "pad": "collate.pad",
     "parallel": "functions.parallel",
     "prefetch": "functions.prefetch",
+    "replay": "tools.replay",
 }
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
-_MODULES = {"jax": "adapters.jax", "ray": "adapters.ray", "torch": "adapters.torch"}
+_MODULES = {
+    "jax": "adapters.jax",
+    "keras": "adapters.keras",
+    "opentelemetry": "adapters.opentelemetry",
+    "prometheus": "adapters.prometheus",
+    "ray": "adapters.ray",
+    "tensorflow": "adapters.tensorflow",
+    "torch": "adapters.torch",
+}
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list
 

@@ -1,4 +1,12 @@
-from fastfeed.adapters import jax as jax, ray as ray, torch as torch
+from fastfeed.adapters import (
+    jax as jax,
+    keras as keras,
+    opentelemetry as opentelemetry,
+    prometheus as prometheus,
+    ray as ray,
+    tensorflow as tensorflow,
+    torch as torch,
+)
 from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed
 from fastfeed.engine.stats import Stats as Stats
@@ -19,5 +27,6 @@ from fastfeed.image.transforms import *
 from fastfeed.schedule.weights import Weights as Weights
 from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
+from fastfeed.tools.replay import replay as replay
 
 __version__: str

@@ -135,6 +135,7 @@ cdef extern from "ring/ring.h" nogil:
     void ff_ring_open(ff_ring *ring, uint32_t slot, uint32_t sequence, uint64_t epoch, uint32_t rows,
                       uint16_t *generations, unsigned addressee)
     uint32_t ff_ring_sleepers(const ff_ring *ring)
+    int ff_ring_ready(const ff_ring *ring, uint32_t slot, uint32_t *seen)
     int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows,
                       const uint16_t *generations, unsigned *suspect)
     uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed)

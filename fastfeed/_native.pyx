@@ -65,6 +65,7 @@ cdef object error_of(int code, const char *text):
 # One module of parts, each beside its room: the SIMD variant in use is one static pointer, and a worker opens one file.
 include "wire/copy.pxi"
 include "schedule/random.pxi"
+include "engine/clock.pxi"
 include "engine/ring.pxi"
 include "functions/prefetch.pxi"
 include "functions/pull.pxi"

@@ -37,13 +37,7 @@ class SampleError(FastfeedError):
         What is wrong with it.
     """
 
-    def __init__(
-        self,
-        path: str,
-        index: int,
-        reason: str,
-        remedy: str = 'mend or remove it, or pass on_error="skip" or on_error="replace"',
-    ) -> None:
+    def __init__(self, path: str, index: int, reason: str, remedy: str = "mend or remove it") -> None:
         super().__init__(path, index, reason, remedy)
         self.path = path
         self.index = index

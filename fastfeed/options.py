@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.errors import ConfigError
 from fastfeed.machine import available_cpus
-from fastfeed.rank import automatic, launched
+from fastfeed.rank import automatic, rank_here
 
 MAX_SIDE = 65_535  # of an image, in pixels; JPEG's own limit
 _ON_ERROR = ("raise", "skip", "replace")
@@ -161,6 +161,11 @@ def on_error(value: object) -> str:
     return one_of("on_error", value, _ON_ERROR)
 
 
+def mend(what: str, on_error: str) -> str:
+    """Return what can be done about a bad sample; to pass another `on_error` only where there is none yet."""
+    return f'{what}, or pass on_error="skip" or on_error="replace"' if on_error == "raise" else what
+
+
 def fixed_seed(value: object) -> int:
     """Return a seed as an int of 64 bits, 0 or more."""
     return whole("seed", value, 0, 2**64 - 1, _SEEDS)
@@ -182,8 +187,7 @@ def initializer(value: object) -> None:
 def rank_seed(value: object) -> int:
     """Return a seed as an int of 64 bits, a fresh one for None, the launcher's rank for "rank"."""
     if isinstance(value, str) and value == "rank":
-        found = launched()
-        return 0 if found is None else found[0]
+        return rank_here()
     if value is None:
         return seed(value)
     return whole("seed", value, 0, 2**64 - 1, f"{_SEEDS}, 'rank' for the launcher's rank, or None for a fresh one")

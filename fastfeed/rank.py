@@ -34,6 +34,12 @@ def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, str] | N
     return None
 
 
+def rank_here(of_shard: int = 0) -> int:
+    """Return this process's rank: as a launcher says, or else that of its shard, which is 0 where there is none."""
+    found = launched()
+    return of_shard if found is None else found[0]
+
+
 # Accelerate's sizes of tensor and context parallel groups: above 1, several ranks need the same samples.
 _MODEL_PARALLEL = ("PARALLELISM_CONFIG_TP_SIZE", "PARALLELISM_CONFIG_CP_SIZE")
 

@@ -14,6 +14,7 @@ import pytest
 
 import fastfeed as ff
 from fastfeed import _native
+from fastfeed.engine import recovery, unit
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.ring import Ring, Slot
 
@@ -166,6 +167,17 @@ def has_copied(feed: ff.Feed) -> bool:
 def damage(feed: ff.Feed) -> None:
     """Overwrite the first word of the batch that is to be delivered next."""
     set_word(feed._running.ring, feed._pending[0], 0, 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def doubt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever waits for the workers have a look at them ten times a second."""
+    monkeypatch.setattr(recovery, "_DOUBT_S", 0.1)
+
+
+def hold_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every source count as a slow one, to be held off for as long as anything is pending."""
+    monkeypatch.setattr(unit, "_SLOW_SOURCE_NS", -1)
+    monkeypatch.setattr(unit, "_PART_TO_HOLD_OFF", 1e-9)
 
 
 def room(items: Any) -> int:

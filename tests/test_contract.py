@@ -118,6 +118,19 @@ def test_the_values_are_those_of_the_serial_computation(kind: Kind, workers: int
         assert feed.stats().deaths == feed.stats().failed == 0
 
 
+@kinds_and_workers
+def test_every_batch_is_counted_with_its_wait(kind: Kind, workers: int) -> None:
+    with kind.make(num_workers=workers) as feed:
+        before = feed.stats()
+        for epochs in (1, 2):
+            count = epochs * len(drained(feed))
+            stats = feed.stats()
+            assert stats.batches == feed.metrics()["fastfeed_batches_total"] == count
+            assert (stats.iterations, stats.waits.batches) == (epochs, count - epochs)
+            assert 0 < stats.first_batch_s <= stats.first_waits_s <= stats.wait_s
+        assert stats.since(before) == stats
+
+
 @kinds
 @orders
 def test_workers_killed_in_the_middle_lose_and_double_nothing(kind: Kind, ordered: bool) -> None:

@@ -34,6 +34,7 @@ IN_WORKERS = {
     "functions/spec.py",
     "functions/worker.py",
     "image/decode.py",
+    "image/limits.py",
     "image/finish.py",
     "image/worker.py",
     "table/worker.py",

@@ -257,6 +257,17 @@ int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_
     return complete;
 }
 
+int ff_ring_ready(const ff_ring *ring, uint32_t slot, uint32_t *seen)
+{
+    ff_cell *cells = slot_cells(ring, slot);
+    for (; *seen < ring->cells_per_slot; ++*seen) {
+        unsigned state = FF_CELL_STATE(ff_cell_look(&cells[*seen]));
+        if (state != FF_READY)
+            return *seen > 0 && state == FF_FREE; /* cells past the last row are free */
+    }
+    return 1;
+}
+
 int64_t ff_ring_withdraw(ff_ring *ring, uint32_t slot, uint32_t sequence, const uint16_t *generations, unsigned *suspect)
 {
     ff_cell *cells = slot_cells(ring, slot);

@@ -151,6 +151,10 @@ void ff_ring_set_stop(ff_ring *ring);
 int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_t rows, const uint16_t *generations,
                   unsigned *suspect);
 
+/* Whether a slot looks complete, for counting: nothing follows from it, so its words are not held against the books.
+ * In *seen is how many of its cells were READY the last time, 0 after it is opened or taken: they are passed over. */
+int ff_ring_ready(const ff_ring *ring, uint32_t slot, uint32_t *seen);
+
 /* READY -> LEASED, for a complete slot.  Returns how many of the first rows failed, with their numbers in failed[]. */
 uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed);
 

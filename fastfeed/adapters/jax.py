@@ -151,15 +151,8 @@ class JaxIterator(Stateful):
         self._ahead = self._begun()
 
     def _begun(self) -> Ahead[Any]:
-        return Ahead(self._loader, self._put(self._loader.feed.repeat(self._epochs)))
-
-    def _put(self, batches: Iterator[Any]) -> Generator[Any, None, None]:
-        self._placement.expect(self._loader.feed.job.sizes())
-        for batch in batches:
-            arrays = self._placement.put(batch)
-            del batch
-            yield arrays
-            del arrays
+        feed = self._loader.feed
+        return Ahead(self._loader, _started(self._placement, feed, feed.repeat(self._epochs)))
 
     def __iter__(self) -> JaxIterator:
         return self
@@ -191,6 +184,16 @@ class JaxIterator(Stateful):
     def close(self) -> None:
         """End the iteration; the feed stays usable."""
         self._ahead.close()
+
+
+def _started(placement: _Placement, feed: Feed, batches: Iterator[Any]) -> Generator[Any, None, None]:
+    """Put each batch on its way.  No method: one would keep the iterator, and with it the slots, in a circle."""
+    placement.expect(feed.job.sizes())
+    for batch in batches:
+        arrays = placement.put(batch)
+        del batch
+        yield arrays
+        del arrays
 
 
 class _Leaf(NamedTuple):

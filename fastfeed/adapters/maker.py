@@ -219,7 +219,7 @@ class _Asks:
     def put(self, ask: _Ask) -> None:
         self._queue.put(ask)
 
-    def ready(self) -> bool:
+    def at_hand(self) -> bool:
         return not self._queue.empty()
 
     def close(self) -> None:
@@ -250,6 +250,10 @@ class _AskedJob:
     def units(self, epochs: int | None, workers: int) -> Iterator[_Ask]:
         """What is asked for from now on."""
         return self._asks
+
+    def at_hand(self) -> bool:
+        """Whether another one is asked for: if not, what is being made goes first."""
+        return self._asks.at_hand()
 
     def order(self, ask: _Ask, index: memoryview, without: list[int] | None) -> Order:
         """Write the batch's indices."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from fastfeed import options, tree
 from fastfeed.engine.feed import Feed
-from fastfeed.engine.job import Delivery
+from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.stats import Stats
 from fastfeed.options import EngineOptions
 from fastfeed.schedule.cursor import Unit
@@ -156,8 +156,7 @@ class RayFeed(Feed):
 
     def stats(self) -> Stats:
         """What happened so far; `workers` are those of all actors, `deaths` are of actors."""
-        processors = int(ray.cluster_resources().get("CPU", 0)) if ray.is_initialized() else None
-        return replace(super().stats(), processors=processors, **self._actors.figures())
+        return replace(super().stats(), **self._actors.figures())
 
     def close(self) -> None:
         """End the actors.  Batches that you keep stay valid.  May be called again, by any thread."""
@@ -179,7 +178,7 @@ class _RayJob:
         self._writable = writable
         self._remote = remote
         self._crew: RayCrew | None = None
-        self.remedies = replace(
+        self.remedies: Remedies = replace(
             self._job.remedies,
             more_workers="use more actors",
             faster_source="use faster storage on the nodes, or more actors to overlap the reads",
@@ -197,6 +196,7 @@ class _RayJob:
         """Have the units made elsewhere."""
         if self._crew is None:
             self._crew = RayCrew(self._plan, identity_of(self._job), *self._size, self._remote)
+            self.remedies = replace(self.remedies, processors=int(ray.cluster_resources().get("CPU", 0)))
         try:
             yield from self._run(self._crew, units)
         finally:

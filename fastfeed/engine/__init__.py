@@ -11,6 +11,7 @@ crew.py      worker processes: start, watch, restart, stop   death.py   one work
 recovery.py  who died on what, and how work goes on          turn.py    which loop may go on, and who waits for whom
 fork.py      what a forked child does with all this          payload.py  a ring whose slots grow to what they carry
 unit.py      the units of one iteration, pulled one by one   launch.py  how a worker is launched
+metrics.py   the names by which others know the stats        clock.pxi  where the consumer's time went
 faces.py     what a feed offers to frameworks
 
 Words: slot (memory of one batch or payload), cell (rows of a slot that one worker claims), lease (what keeps a slot

@@ -10,6 +10,9 @@ from fastfeed.errors import WorkerDied
 # What is said of a worker that SIGKILL does not end.
 HANGS = "has not ended: it hangs in the kernel, in a read from a network mount that does not answer, perhaps"
 
+# What is said of a worker that a signal has stopped.
+STOPPED = "is stopped (by SIGSTOP, or a debugger), and what it has in hand is waited for"
+
 
 @dataclass(frozen=True)
 class Death:

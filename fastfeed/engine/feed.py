@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -27,7 +26,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, Self, cast
 
-from fastfeed._native import MAX_SLOTS
+from fastfeed._native import MAX_SLOTS, Clock
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.faces import Faces
 from fastfeed.engine.fork import tell
@@ -36,12 +35,13 @@ from fastfeed.engine.launch import limits_named
 from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
-from fastfeed.engine.stats import Stats
+from fastfeed.engine.stats import Stats, stats_of
 from fastfeed.engine.turn import Turn, Turns
-from fastfeed.engine.unit import Clock, Units
+from fastfeed.engine.unit import Units
 from fastfeed.errors import ConfigError, FeedClosed, RingMemoryError, SampleError
 from fastfeed.interrupt import interrupts
 from fastfeed.options import EngineOptions, whole
+from fastfeed.rank import rank_here
 
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
@@ -83,9 +83,11 @@ class Feed(Faces):
         self._running: _Running | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._pid = os.getpid()
+        self._rank = rank_here(job.rank)
         self._turns = Turns()
         self._pending: deque[Slot] = deque()
-        self._delivered = 0
+        # How often an iteration has begun, or something else has said where the next one begins; for adapters.
+        self.moves = 0
         self._clock = Clock()
         self._brisk = False  # the last unit took next to no time
         self._totals: Totals = lambda: (0, 0, 0, 0, 0)
@@ -114,6 +116,7 @@ class Feed(Faces):
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
         self.job.set_epoch(whole("epoch", epoch, 0))
+        self.moves += 1
 
     def reserve(self, batches: int) -> None:
         """Let the loop hold this many batches at once; from the next iteration on the ring has slots for them.
@@ -153,6 +156,7 @@ class Feed(Faces):
             If it is no state, or that of a feed with another source, order or seed.
         """
         self.job.load(state)
+        self.moves += 1
 
     def _iterate(self, epochs: int | None) -> Iterator[Any]:
         turn = self._turns.make()
@@ -162,18 +166,17 @@ class Feed(Faces):
 
     def _timed(self, turn: Turn, epochs: int | None) -> Generator[Any, None, None]:
         """Hand batches over, and see who waits for whom."""
-        clock, batches = self._clock, turn.batches
-        clock.resumed_ns = time.perf_counter_ns()
+        clock, batches, handed_ns = self._clock, turn.batches, 0
+        asked_ns = clock.ask(handed_ns)
         try:
             turn.thread = get_ident()
             self._turns.begin(turn)
+            self.moves += 1
             units = Units(self.job.units(epochs, self._workers), clock, self._turns, turn)
             run = self._run(turn, units) if self._workers else self._run_here(turn, units)
             for _ in run:
                 turn.thread = 0
-                handed = time.perf_counter_ns()
-                clock.wait_ns += handed - clock.resumed_ns
-                self._delivered += len(batches)
+                handed_ns = clock.hand(asked_ns, len(batches), handed_ns == 0)
                 if turn.over:
                     raise self._turns.ended()
                 while batches:
@@ -182,9 +185,8 @@ class Feed(Faces):
                     if turn.over:
                         raise self._turns.ended()
                 turn.thread = get_ident()
-                before, clock.resumed_ns = clock.resumed_ns, time.perf_counter_ns()
-                clock.consumer_ns += clock.resumed_ns - handed
-                self._brisk = clock.resumed_ns - before < _BRISK_NS
+                before_ns, asked_ns = asked_ns, clock.ask(handed_ns)
+                self._brisk = asked_ns - before_ns < _BRISK_NS
                 if turn.over:
                     raise self._turns.ended()
         except Exception as error:
@@ -230,24 +232,27 @@ class Feed(Faces):
             self._end_workers()
         running = self._started()
         ring, half = running.ring, len(running.ring.slots) // 2
+        clock, pending, ordered = self._clock, self._pending, self._engine.ordered
         while not turn.over:
-            if self._clock.resumed_ns - running.looked_ns > _LOOK_NS:
+            if clock.asked_ns - running.looked_ns > _LOOK_NS:
                 self._look(running)
             self._sweep(running)
-            self._open(running, units)
-            if units.over and not self._pending:
+            hold_off_s = self._open(running, units)
+            if units.over and not pending:
                 turn.failure, units.failure = units.failure, None
                 turn.raise_failure()
                 return
-            done = self._first_complete(running) or self._wait(turn, running)
+            done = self._first_complete(running) or self._wait(turn, running, hold_off_s)
             while done is not None:
                 turn.failure = self._deliver(turn, running, done)
                 # What holds no slot is handed over together: small units spend less on going round.  Not so many of
                 # them, nor to a slow loop, that the workers would wait for slots to be opened.
-                more = self._brisk and len(self._pending) > half and turn.failure is None and not ring.holds
+                more = self._brisk and len(pending) > half and turn.failure is None and not ring.holds
                 done = self._first_complete(running) if more and len(turn.batches) < TOGETHER else None
             if turn.batches:
                 yield
+                if pending:
+                    clock.look(ring.ready(pending[0].number if ordered else -1))
             turn.raise_failure()
         raise self._turns.ended()
 
@@ -277,12 +282,14 @@ class Feed(Faces):
         self._totals = lambda: _added(before, totals())
         return _Running(ring, crew, recovery, self._held)
 
-    def _open(self, running: _Running, units: Units) -> None:
-        """Fill the free slots; nothing is taken from the units before there is a slot for it."""
+    def _open(self, running: _Running, units: Units) -> float | None:
+        """Fill the free slots, one unit at a time; seconds before the source is asked, where it is held off."""
         ring, crew, job = running.ring, running.crew, self.job
         while not units.over and (slot := ring.next_free()) is not None:
-            if (self._pending and not units.ready()) or (units.is_slow() and self._first_complete(running)):
-                return
+            if self._pending and (units.are_slow or not job.at_hand()):
+                hold_off_s = units.hold_off_s(job.at_hand(), self._first_complete(running) is not None)
+                if hold_off_s > 0:
+                    return hold_off_s
             try:
                 unit = units.pull()
                 order = None if unit is None else job.order(unit, slot.index, None)
@@ -296,10 +303,11 @@ class Feed(Faces):
                 order, units.failure = None, error
             if order is None:
                 units.over = True
-                return
+                break
             ring.open(slot, unit, epoch, rows, worker)
             self._pending.append(slot)
             crew.wake(worker, self._brisk)
+        return None
 
     def _sweep(self, running: _Running) -> bool:
         """Bring slots back; whether any is free."""
@@ -311,7 +319,7 @@ class Feed(Faces):
 
     def _look(self, running: _Running) -> None:
         """See to dead and hung workers without waiting: a slow loop finds something complete each time."""
-        running.looked_ns = self._clock.resumed_ns
+        running.looked_ns = self._clock.asked_ns
         running.crew.wait(0.0)
         running.recovery.recover()
 
@@ -329,7 +337,7 @@ class Feed(Faces):
                 return None
         return None
 
-    def _wait(self, turn: Turn, running: _Running) -> Slot | None:
+    def _wait(self, turn: Turn, running: _Running, hold_off_s: float | None) -> Slot | None:
         """Sleep until something can have changed, and see to dead and hung workers; a slot that is complete now."""
         ring, crew, recovery = running.ring, running.crew, running.recovery
         if self._pending and self._engine.ordered and not ring.payloads:
@@ -346,8 +354,8 @@ class Feed(Faces):
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            if not crew.wait(recovery.until_deadline()):
-                crew.wake()  # whoever was to do the work may be stopped: the others look, too
+            if not crew.wait(recovery.until_deadline(hold_off_s)):
+                recovery.doubt(held_off=hold_off_s is not None)
         finally:
             ring.want_no_signal()
         if turn.over:
@@ -397,7 +405,7 @@ class Feed(Faces):
     # ---- frameworks ----
 
     def wake(self) -> None:
-        """Have a loop that waits for the workers look for further units, from another thread: see `Units.ready`."""
+        """Have a loop that waits for the workers look for further units, from another thread: see `Job.at_hand`."""
         self._turns.wake()
 
     def shared_memory(self) -> memoryview | None:
@@ -423,26 +431,16 @@ class Feed(Faces):
         errors = self.job.ledger.errors
         return [errors[index] for index in sorted(errors)]
 
+    def metrics(self) -> dict[str, float]:
+        """What happened so far as plain numbers by stable names, ``fastfeed_wait_p99_seconds`` and the like.
+
+        A name says its unit, and ends in ``_total`` where the number only grows; docs/who-waits.md is about them.
+        """
+        return self.stats().metrics()
+
     def stats(self) -> Stats:
-        """What happened so far, with a verdict on which side is slow."""
-        _, size, read_ns, work_ns, idle_ns = self._totals()
-        ledger = self.job.ledger
-        return Stats(
-            batches=self._delivered,
-            samples=ledger.samples,
-            bytes_read=size,
-            wait_s=self._clock.wait_ns / 1e9,
-            pull_s=self._clock.pull_ns / 1e9,
-            consumer_s=self._clock.consumer_ns / 1e9,
-            read_s=read_ns / 1e9,
-            work_s=work_ns / 1e9,
-            idle_s=idle_ns / 1e9,
-            workers=self._workers,
-            deaths=ledger.deaths,
-            copies=ledger.copies,
-            failed=len(ledger.errors),
-            remedies=self.job.remedies,
-        )
+        """What happened so far, with a verdict on which side is slow; ``since(earlier)`` says what happened lately."""
+        return stats_of(self.job, self._clock, self._totals(), self._workers, self._rank)
 
     def close(self) -> None:
         """End the workers and give the ring back.  Batches that you keep stay valid.  May be called again.
@@ -451,6 +449,7 @@ class Feed(Faces):
         ``next()``, which takes as long as the item in hand with num_workers=0.
         """
         self._turns.close(self._end)
+        self.moves += 1
 
     def _end(self) -> None:
         """End the workers; nobody is inside ``next()``."""

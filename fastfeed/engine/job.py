@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
@@ -38,6 +38,8 @@ class Remedies:
         Where the workers are the slow side, and a processor has none yet.
     pulled : str
         What the consumer's process pulls from the source: "the next items of the iterable".
+    processors : int or None
+        What the workers have to share; None: what this process may use.
     """
 
     less_memory: str
@@ -45,6 +47,29 @@ class Remedies:
     less_work: str
     more_workers: str = "use more workers"
     pulled: str = "the order of the samples"
+    processors: int | None = None
+
+
+class Outline(NamedTuple):
+    """What is known of a feed's batches before the first is made.
+
+    Attributes
+    ----------
+    batch : Any
+        A full batch as the user will get it, with arbitrary numbers in its arrays; None where only a real one can tell.
+    rows : int or None
+        Rows of a full batch, along the first axis of each array; 0 where batches are single items, None if not known.
+    last_rows : int or None
+        Rows of an epoch's last batch.
+    exact : bool
+        Whether the next epoch and those after it have just these batches: no sample can be left out, and no state was
+        loaded in the middle of one.
+    """
+
+    batch: Any = None
+    rows: int | None = None
+    last_rows: int | None = None
+    exact: bool = False
 
 
 @dataclass(slots=True)
@@ -87,12 +112,15 @@ class Job(Protocol):
         Read by the feed's ``stats``, and where memory is refused.
     classes : list of str or None
         What the feed's ``classes`` returns.
+    rank : int
+        That of the shard; 0 where there is none.
     """
 
     kind: WorkerKind
     ledger: Ledger
     remedies: Remedies
     classes: list[str] | None
+    rank: int
 
     # ---- once, when the feed starts its workers ----
 
@@ -112,6 +140,12 @@ class Job(Protocol):
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Any]:
         """Begin an iteration over this many epochs (None: for ever): the units in the order of opening."""
+
+    def at_hand(self) -> bool:
+        """Say whether the next unit can be had at once, as far as is known; asked only while others are pending.
+
+        Else the user's source may be waiting for what the loop does with these, which are delivered first.
+        """
 
     def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
         """Say what a unit's slot is to hold; its indices are written to `index`.
@@ -141,6 +175,9 @@ class Job(Protocol):
 
     def length(self) -> int:
         """Batches in an epoch, or TypeError."""
+
+    def outline(self) -> Outline:
+        """Say what is known of the batches before the first is made."""
 
     def sizes(self) -> tuple[int, ...]:
         """How many samples batches have, the largest first; empty where that is not known."""

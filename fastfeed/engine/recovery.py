@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Collection, Iterator
 
 from fastfeed.engine.crew import DYING_S, Crew
-from fastfeed.engine.death import Death, undying
+from fastfeed.engine.death import STOPPED, Death, undying
 from fastfeed.engine.job import Job, Order
 from fastfeed.engine.ring import Damaged, Ring, Slot
 from fastfeed.errors import WorkerDied, WorkerError
@@ -30,6 +31,8 @@ _DEATHS = 2
 _DAMAGES = 3
 # What a worker may take to load the function beyond the time that it may spend on one sample.
 _LOAD_S = 10.0
+# Who has waited for so long for the workers has a look at them.
+_DOUBT_S = 5.0
 
 
 class Recovery:
@@ -63,6 +66,8 @@ class Recovery:
         self._ordered = ordered
         self.blames: dict[int, dict[int, list[Death]]] = {}
         self._damages = 0
+        self._doubted_at = time.monotonic()
+        self._stopped: set[int] = set()  # the workers that have been named
 
     def set_aside(self, slot: Slot) -> dict[int, Death]:
         """Forget what a complete slot has cost: its rows that were set aside, each with the last death on it."""
@@ -73,13 +78,31 @@ class Recovery:
         """Forget all blame: the open slots were taken back."""
         self.blames.clear()
 
-    def until_deadline(self) -> float | None:
-        """Seconds until the first worker will have spent too long on what it does, or None where no time is set."""
-        left = [DYING_S - spent for *_, spent in self._crew.dying()]
+    def until_deadline(self, at_most: float | None = None) -> float:
+        """Seconds until the first worker will have spent too long on what it does, or until it is time for a look."""
+        left = [_DOUBT_S if at_most is None else min(_DOUBT_S, at_most)]
+        left += [DYING_S - spent for *_, spent in self._crew.dying()]
         if self._timeout is not None:
             left.append(self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
             left += [self._timeout + _LOAD_S - spent for *_, spent in self._crew.loading()]
-        return max(0.0, min(left)) if left else None
+        return max(0.0, min(left))
+
+    def doubt(self, held_off: bool) -> None:
+        """Nothing came in time: whoever was woken for the work may be stopped.  The others look, and it is named.
+
+        Not each time where the feed waits for so short a time only because its source is held off.
+        """
+        now = time.monotonic()
+        if held_off and now - self._doubted_at < _DOUBT_S:
+            return
+        self._doubted_at = now
+        self._crew.wake()
+        stopped = self._crew.stopped()
+        for worker, pid in stopped.items():
+            if worker not in self._stopped:
+                what = f"worker {worker} (pid {pid}) {STOPPED}: `kill -CONT {pid}` lets it go on, `kill -KILL {pid}` "
+                warnings.warn(f"{what}gives its work to the others", RuntimeWarning, stacklevel=2)
+        self._stopped = set(stopped)
 
     def recover(self) -> None:
         """End the workers that take too long, bury the dead, and start the successors that are due.

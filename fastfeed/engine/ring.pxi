@@ -109,6 +109,7 @@ cdef class Ring:
     cdef uint64_t *lengths
     cdef uint16_t *addressees
     cdef uint32_t *failed
+    cdef uint32_t *seen
     cdef readonly uint64_t slots_at, slot_stride
     cdef bint payloads
     cdef object __weakref__
@@ -129,8 +130,9 @@ cdef class Ring:
         self.lengths = <uint64_t *>calloc(slots, sizeof(uint64_t))
         self.addressees = <uint16_t *>calloc(slots, sizeof(uint16_t))
         self.failed = <uint32_t *>calloc(rows, sizeof(uint32_t))
+        self.seen = <uint32_t *>calloc(slots, sizeof(uint32_t))
         if not (self.generations and self.abandoned and self.leased and self.lengths and self.addressees
-                and self.failed):
+                and self.failed and self.seen):
             raise MemoryError("no memory for the ring's books")
 
     def __dealloc__(self):
@@ -140,6 +142,7 @@ cdef class Ring:
         free(self.lengths)
         free(self.addressees)
         free(self.failed)
+        free(self.seen)
 
     @staticmethod
     def size(uint32_t slots, uint32_t rows, uint32_t rows_per_cell, uint32_t workers, uint64_t row_bytes):
@@ -169,7 +172,7 @@ cdef class Ring:
         self.slot_ok(slot)
         if rows == 0 or rows > self.ring.rows or worker >= <int64_t>self.ring.workers:
             raise ValueError(rows)
-        self.abandoned[slot] = 0
+        self.abandoned[slot] = self.seen[slot] = 0
         self.addressees[slot] = worker + 1
         ff_ring_open(&self.ring, slot, sequence, epoch, rows, self.generations + slot * self.ring.cells_per_slot,
                      worker + 1)
@@ -262,6 +265,17 @@ cdef class Ring:
                                        self.generations + slot * self.ring.cells_per_slot, &suspect)
         return state if state >= 0 else -1 - <int>suspect
 
+    def ready(self, int due):
+        """How many slots are complete and not taken; 0 where the one that is due is not (-1: any may be due)."""
+        cdef uint32_t slot, count = 0
+        if due >= 0:
+            self.slot_ok(due)
+            if not ff_ring_ready(&self.ring, due, &self.seen[due]):
+                return 0
+        for slot in range(self.ring.slots):
+            count += not self.abandoned[slot] and ff_ring_ready(&self.ring, slot, &self.seen[slot])
+        return count
+
     def lease(self, uint32_t slot, uint32_t rows):
         """What keeps the memory of a slot from being used again, and exports it."""
         # The whole slot, for what follows the rows in use: the columns of a short batch are where they always are.
@@ -272,6 +286,7 @@ cdef class Ring:
         self.slot_ok(slot)
         if self.leased[slot]:
             self.leased[slot] = TAKEN
+        self.seen[slot] = 0
         cdef uint32_t count = ff_ring_take(&self.ring, slot, min(rows, self.ring.rows), self.failed)
         return [self.failed[k] for k in range(count)] if count else None
 

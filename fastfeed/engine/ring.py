@@ -167,7 +167,8 @@ class Ring:
         # totals(): samples, bytes read, and nanoseconds of reading, working and idling, over all workers.
         # owe(timer, after_ns), pay(): leave it to a timer to wake somebody; say that it is done.
         self.sleepers, self.rouse, self.totals = self._shared.sleepers, self._shared.rouse, self._shared.totals
-        self.owe, self.pay = self._shared.owe, self._shared.pay
+        # ready(due): how many slots are complete; 0 where the one that is due is not (-1: any may be due).
+        self.owe, self.pay, self.ready = self._shared.owe, self._shared.pay, self._shared.ready
         self._stride = self._shared.slot_stride
         self.slots = [
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
@@ -388,7 +389,7 @@ class Ring:
             self.slots.clear()
             self._free.clear()
             self._held.clear()
-            del self.sleepers, self.rouse, self.totals, self.owe, self.pay, self._shared, self._mapping
+            del self.sleepers, self.rouse, self.totals, self.owe, self.pay, self.ready, self._shared, self._mapping
             os.close(fd)
 
     def forked(self) -> None:

@@ -2,6 +2,7 @@
 
 map.py  parallel.py  prefetch.py      the doors                                 (consumer)
 job.py  chunks.py  streams.py         units of Python work as the feed's job    (consumer)
+queues.py                             the queues that a source may wait for     (consumer)
 delivered.py                          what of a sequence the loop has had       (consumer)
 spec.py                               the caller, packed and unpacked           (both)
 caller.py  chunk_caller.py            what is done with a unit                  (worker, or consumer with num_workers=0)

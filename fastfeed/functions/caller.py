@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fastfeed.randomness.search import held_by
 from fastfeed.wire import frame
+from fastfeed.wire.callables import name_of
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -24,15 +25,12 @@ if TYPE_CHECKING:
     Task = tuple[bool, Any, int]
 
 
+COLLATING = "collating a batch"
+"""What is being done when items turn out not to be alike."""
+
+
 class GivenBack:
     """What a worker replies when it is to give a unit back."""
-
-
-def name_of(function: object) -> str:
-    """What messages call a function."""
-    function = getattr(function, "func", function)  # a functools.partial is called what it calls
-    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
-    return str(name or type(function).__name__)
 
 
 class Caller:

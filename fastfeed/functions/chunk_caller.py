@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fastfeed.functions.caller import Caller
+from fastfeed.functions.caller import COLLATING, Caller
 from fastfeed.randomness.seeds import random_state, seed_everything, seed_held, seedable
 from fastfeed.wire import frame
 from fastfeed.wire.failure import Failed, failure, item_failure
@@ -93,7 +93,7 @@ class ChunkCaller(Caller):
         try:
             return [collate(results) if rows is None else collate(results, rows=rows)], failures
         except Exception as error:
-            raise Failed("collating a batch", error) from error
+            raise Failed(COLLATING, error) from error
 
     def callables(self) -> dict[str, Any]:
         """The function, and the collate function, which are given random numbers alike."""

@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastfeed import _native
+from fastfeed import _native, options
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Remedies
+from fastfeed.engine.job import Delivery, Outline, Remedies
 from fastfeed.engine.ring import Totals
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.delivered import Delivered
 from fastfeed.functions.job import FunctionJob
+from fastfeed.functions.queues import Queues
 from fastfeed.schedule.progress import Position
 from fastfeed.schedule.rest import ALL, Rest
 from fastfeed.schedule.schedule import Schedule
@@ -68,6 +69,7 @@ class ChunksJob(FunctionJob):
         self._fixed = batch_size or chunk_size
         self._batched = batch_size is not None
         self._on_error = on_error
+        self._queues: Queues | None = None  # of the iterable that is being gone through
         self._chunk = 1
         self._pull_s = self._item_bytes = 0.0  # of one item
         self._delivered = Delivered(self._batched) if is_sequence(iterable) else None
@@ -80,7 +82,9 @@ class ChunksJob(FunctionJob):
         for epoch, parts in self._epochs_of_parts(epochs):
             any_item = False
             for first, items in parts:
-                keep = snapshot if held and type(items) not in _OF_C else None
+                quiet = type(items) in _OF_C
+                keep = snapshot if held and not quiet else None
+                self._queues = None if quiet else Queues(items) or None
                 begun = yield from self._chunks(epoch, first, items, held, keep)
                 any_item = any_item or begun
             if not any_item:
@@ -120,29 +124,42 @@ class ChunksJob(FunctionJob):
             wanted = self._fixed or self._chunk
             if not held:
                 wanted = 1
-            chunk, stopped = self._pull(items, wanted, keep)
+            chunk, more, stopped = self._pull(items, wanted, keep)
             if chunk:
                 yield epoch, first, chunk
             if stopped is not None:  # what came before it is on its way
                 raise stopped
             first += len(chunk)
-            more = len(chunk) == wanted
         return first > before
+
+    def at_hand(self) -> bool:
+        """Whether the iterable does not wait for the loop, as far as is known."""
+        return self._queues is None or not self._queues.are_empty()
 
     def _pull(
         self, items: Iterator[Any], wanted: int, keep: Callable[[Any], Any] | None
-    ) -> tuple[list[Any], Exception | None]:
+    ) -> tuple[list[Any], bool, Exception | None]:
+        """The next items, whether more may follow, and what was raised after them."""
         chunk: list[Any] = []
-        stopped = None
+        more, stopped = True, None
+        queues = self._queues
+        empty = queues is not None and queues.are_empty()
+        # One by one where the iterable may wait for what becomes of the item before; a batch has to be whole.
+        step = wanted if self._batched or not queues else 1
         begun = time.perf_counter()
         try:
             # Not imported here: without NumPy there are no arrays.
             array = getattr(sys.modules.get("numpy"), "ndarray", None)
-            _native.pull(items, chunk, wanted, FIXED, keep, array)
+            while more and len(chunk) < wanted and not (chunk and queues and queues.are_empty()):
+                had = len(chunk)
+                _native.pull(items, chunk, step, FIXED, keep, array)
+                more = len(chunk) == had + step
         except Exception as error:
             stopped = error
+        if chunk and empty and queues:
+            queues.gave_while_empty()
         self._pull_s = (time.perf_counter() - begun) / (len(chunk) or 1)
-        return chunk, stopped
+        return chunk, more, stopped
 
     def task(self, unit: Unit, without: list[int]) -> tuple[Chunk, int]:
         """The chunk as it is, and what to leave out of it."""
@@ -179,8 +196,8 @@ class ChunksJob(FunctionJob):
             self._bad(first + offset, f"{death}; the item was tried twice")
             if self._on_error == "raise" and died is None:
                 died = WorkerDied(
-                    f"item {first + offset}, {_short(chunk[offset])}, of {self._caller.name()} has cost two workers; "
-                    f'the last: {death}; mend it, or pass on_error="skip"',
+                    f"{_item(first + offset, chunk[offset])} has cost two workers of {self._caller.name()}; the last: "
+                    f"{death}; {options.mend('mend it', self._on_error)}",
                     pid=death.pid,
                     signal=death.signal,
                     sample=f"item {first + offset}",
@@ -189,7 +206,8 @@ class ChunksJob(FunctionJob):
         return died
 
     def _bad(self, index: int, reason: str) -> None:
-        self.ledger.errors[index] = SampleError(f"item {index}", index, reason)
+        remedy = options.mend("mend or remove it", self._on_error)
+        self.ledger.errors[index] = SampleError(f"item {index}", index, reason, remedy)
 
     def results(self, unit: Unit, reply: ChunkReply) -> Delivery:
         """The results; failures are noted, or raised after what came before them."""
@@ -199,7 +217,7 @@ class ChunksJob(FunctionJob):
         for offset, (_, error, text) in failures.items():
             self._bad(first + offset, f"{self._caller.name()} raised {said(error)}")
             if self._on_error == "raise":
-                what = f"item {first + offset}, {_short(items[offset])}"
+                what = _item(first + offset, items[offset])
                 failure = worker_error(self._caller.name(), what, error, text)
         self.ledger.samples += len(items) - len(failures)
         if self._delivered is not None:
@@ -233,6 +251,12 @@ class ChunksJob(FunctionJob):
         except TypeError:
             raise TypeError("this feed has no len(), because its iterable has none") from None
         return -(-count // self._fixed) if self._batched and self._fixed else count
+
+    def outline(self) -> Outline:
+        """How many results a batch has, if they are made batches of."""
+        whole = self._delivered is None or self._delivered.start.is_whole
+        exact = self._on_error != "skip" and whole
+        return Outline(rows=(self._fixed or 1) if self._batched else 0, exact=exact)
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch."""
@@ -272,9 +296,12 @@ def is_sequence(iterable: object) -> bool:
     return whole and not isinstance(iterable, Mapping) and not hasattr(iterable, "keys")
 
 
-def _short(item: object) -> str:
+def _item(index: int, item: object) -> str:
+    """What messages call an item: its number, and what it is where that says more."""
     try:
         text = repr(item)
     except Exception:
         text = f"a {type(item).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."
+    if text == str(index):
+        return f"item {index}"
+    return f"item {index}: {text if len(text) <= 60 else text[:57] + '...'}"

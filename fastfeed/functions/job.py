@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.job import Delivery, Ledger, Order, Outline, Remedies
 from fastfeed.engine.ring import Payload, Shape, Taken, Totals
 from fastfeed.errors import ConfigError, WorkerDied, WorkerError
-from fastfeed.functions.caller import Caller, GivenBack
+from fastfeed.functions.caller import COLLATING, Caller, GivenBack
 from fastfeed.functions.spec import packed_spec, spec_digest
 from fastfeed.interrupt import interrupts
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.wire import frame
-from fastfeed.wire.callables import initialize, warn_outdated
+from fastfeed.wire.callables import Initializer, warn_outdated
 from fastfeed.wire.failure import item_failure, said, worker_error
 from fastfeed.wire.obstacle import remedied, travels
 
@@ -40,14 +40,14 @@ class FunctionJob:
     kind = WorkerKind("fastfeed.functions.worker", isolated=False, addressed=True)
     remedies: Remedies
     classes: list[str] | None = None
+    rank = 0
 
     def __init__(self, caller: Caller, timed: bool, initializer: Callable[[], object] | None) -> None:
         self.ledger = Ledger()
         self._caller = caller
         self._timed = timed
-        self._initializer = initializer
+        self._initializer = Initializer(initializer)
         self._digest = b""  # of the last spec
-        self._initialized = False  # this process, where it does the work itself
         self._epoch = 0
 
     # ---- what a subclass says ----
@@ -67,6 +67,10 @@ class FunctionJob:
     def slots(self, workers: int) -> int:
         """Slots where the user names none."""
         return 2 + 2 * workers
+
+    def at_hand(self) -> bool:
+        """Whether the next unit can be had at once, as far as is known."""
+        return True
 
     def results(self, unit: Any, reply: Any) -> Delivery:
         """What the user gets for a reply, and what is to be raised after that."""
@@ -101,7 +105,7 @@ class FunctionJob:
     def spec(self) -> bytearray:
         """The caller, its arguments and the initializer, as they are now."""
         try:
-            spec, self._digest = packed_spec(self._caller, self._initializer, self._timed)
+            spec, self._digest = packed_spec(self._caller, self._initializer.function, self._timed)
             return spec
         except frame.UnpicklableError as error:
             name, value = self._unpicklable()
@@ -110,7 +114,7 @@ class FunctionJob:
     def is_outdated(self) -> bool:
         """Whether the function, its arguments or what workers inherit have changed since they were packed."""
         try:
-            return spec_digest(self._caller, self._initializer) != self._digest
+            return spec_digest(self._caller, self._initializer.function) != self._digest
         except frame.UnpicklableError as error:
             warn_outdated(*self._unpicklable(), error)
             return False
@@ -123,8 +127,8 @@ class FunctionJob:
         for parameter, value in (*zip(names, args, strict=False), *kwargs.items()):
             if not travels(value):
                 return f"{parameter}=, an argument of {name},", value
-        if not travels(self._initializer):
-            return f"the initializer for {name}", self._initializer
+        if not travels(self._initializer.function):
+            return f"the initializer for {name}", self._initializer.function
         return name, self._caller if travels(self._caller.function) else self._caller.function
 
     def table_fd(self) -> int | None:
@@ -205,6 +209,8 @@ class FunctionJob:
     def _error(self, unit: Any, reply: Failure) -> WorkerError:
         what, cause, text = reply
         name = self._caller.name()
+        if isinstance(cause, ConfigError) and what == COLLATING:  # in our words, which a cause would only say again
+            return WorkerError(f"{what}, for {name}: {cause} ({self.what(unit)})")
         if what:  # not in the function itself
             return worker_error(f"{what}, for {name},", self.what(unit), cause, text)
         return worker_error(name, self.what(unit), cause, text)
@@ -214,9 +220,7 @@ class FunctionJob:
         aside = RandomAside(self._caller.look_again())
         try:
             for unit in units:
-                if not self._initialized:
-                    initialize(self._initializer)
-                    self._initialized = True
+                self._initializer.call_once()
                 task, _ = self.task(unit, [])
                 replies = self._caller.replies(task)
                 failed = None
@@ -239,6 +243,10 @@ class FunctionJob:
     def length(self) -> int:
         """Nobody knows how much a generator yields."""
         raise TypeError("this feed has no len(): nobody knows how many items a generator yields")
+
+    def outline(self) -> Outline:
+        """Nothing is known of what a generator yields."""
+        return Outline()
 
     def sizes(self) -> tuple[int, ...]:
         """Nobody knows what the user's functions make."""

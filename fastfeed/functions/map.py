@@ -36,8 +36,8 @@ def map(
         called again with the same item after a worker's death, and once in each worker if it draws random numbers.
     iterable : iterable
         Read in this process, and no further than what is in flight.  It may yield the same object each time.  An
-        iterator serves for one epoch only.  One that waits for what the loop does with results, such as a queue that
-        the loop fills, must have ``prefetch * chunk_size`` items to give before that: pass 1 for both where it has one.
+        iterator serves for one epoch only.  One that waits for what the loop does with results is asked while none is
+        pending, if it takes items from a queue that can be seen, of `queue` or `multiprocessing` (see Notes).
     batch_size : int, optional
         Collate this many results into one batch: arrays of one shape become one array, numbers an array, tuples and
         dicts go by position and key, anything else a list.
@@ -79,6 +79,13 @@ def map(
     and dataclasses are copied all the way down, and every other object by ``copy.deepcopy``; what that refuses is
     pickled and read again; what cannot be pickled either is passed on as it is.  Items of a list or tuple are not
     copied: nothing of yours runs between two of them.
+
+    A queue that the loop fills is seen where the iterable is a generator, an iterator of Python's or of `itertools`, or
+    an object with a ``__next__`` of yours, and the queue an argument, a variable, an attribute or a global that it
+    names.  While that is empty, results are waited for and delivered before the iterable is asked; one that gives more
+    than three items meanwhile, of its own or since a thread fills the queue, is read ahead like any other.  Whatever
+    else waits for the loop (a socket, an event) must have ``prefetch * chunk_size`` items to give before that: pass 1
+    for both where it has one.  A batch is read whole, and the loop gets nothing before it is.
 
     The function is taken as it is at each ``iter``: where it has changed since, with all that it refers to, or the
     working directory or the environment have, new workers are started with it.

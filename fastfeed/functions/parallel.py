@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fastfeed import options
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
-from fastfeed.functions.caller import name_of
 from fastfeed.functions.stream_caller import ArgumentPath, cut
 from fastfeed.functions.streams import RunsJob, StreamsJob
 from fastfeed.options import EngineOptions
+from fastfeed.wire.callables import name_of
 
 
 def parallel(
@@ -121,7 +122,6 @@ def parallel(
         remedy = "pass a function that calls it: its own arguments cannot be seen"
         raise options.wrong("generator_function", function, remedy) from error
 
-    @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Feed:
         try:
             bound = signature.bind(*args, **kwargs)
@@ -138,7 +138,25 @@ def parallel(
         job = StreamsJob(function, arguments, where, streams, count, fixed, timed, initializer, ordered)
         return Feed(job, engine if num_workers == 0 else replace(engine, num_workers=streams))
 
-    return call
+    return _Door(function, call)
+
+
+class _Door:
+    """What `parallel` returns: called as the generator function is, and bound to an object as that is."""
+
+    def __init__(self, function: Callable[..., Any], call: Callable[..., Feed]) -> None:
+        functools.update_wrapper(self, function)
+        self._call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Feed:
+        return self._call(*args, **kwargs)
+
+    def __get__(self, owner: object, kind: type | None = None) -> Callable[..., Feed]:
+        return self if owner is None else types.MethodType(self, owner)
+
+    def __iter__(self) -> Iterator[Any]:
+        name = name_of(self)
+        raise TypeError(f"parallel({name}) is to be called as {name} is, and returns a feed then: iterate {name}(...)")
 
 
 def _called(thing: object) -> str:

@@ -32,10 +32,11 @@ from types import SimpleNamespace
 from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from fastfeed import options
-from fastfeed._native import taken
+from fastfeed._native import Clock, taken
 from fastfeed.engine.feed import Feed
-from fastfeed.engine.stats import keeps_up, waited
+from fastfeed.engine.stats import LoopStats, waiting
 from fastfeed.errors import FeedClosed, SampleError
+from fastfeed.rank import rank_here
 from fastfeed.wire.snapshot import snapshot
 
 T = TypeVar("T")
@@ -91,9 +92,12 @@ def prefetch(iterable: Iterable[T], *, buffer_size: int = 2) -> Prefetch[T]:
     return Prefetch(iterable, options.whole("buffer_size", buffer_size, 1))
 
 
-@dataclass(frozen=True)
-class PrefetchStats:
-    """A frozen record of one `Prefetch` since it was made; times in seconds.
+@dataclass(frozen=True, kw_only=True)
+class PrefetchStats(LoopStats):
+    """A frozen record of one `Prefetch` since it was made, or between two readings; times in seconds.
+
+    Beside these it has what `Stats` has of the same name: `first_waits_s`, `first_batch_s` (the first item's),
+    `iterations`, `wait_mean_s`, `wait_p50_s`, `wait_p95_s`, `wait_p99_s`, `ready_share`, `rank`.
 
     Attributes
     ----------
@@ -101,6 +105,8 @@ class PrefetchStats:
         Delivered to the consumer.
     wait_s : float
         The consumer waited in ``next`` for an item.
+    ready_slots : float
+        How many items were ready in the buffer when the loop asked: the mean.
     consumer_s : float
         The consumer was busy with the items it had got.
     source_s : float
@@ -108,19 +114,19 @@ class PrefetchStats:
     """
 
     items: int
-    wait_s: float
-    consumer_s: float
     source_s: float
+
+    words = ("item", "items")
 
     @property
     def verdict(self) -> Literal["consumer", "source"]:
-        """Which side is the slow one."""
-        return "consumer" if keeps_up(self.wait_s, self.consumer_s) else "source"
+        """Which side is the slow one, first items aside."""
+        return "consumer" if self._keeps_up else "source"
 
     @property
     def sentence(self) -> str:
         """The verdict in words, with what to change."""
-        what = waited(self.wait_s, self.consumer_s)
+        what = self._waited
         if self.verdict == "consumer":
             return f"The consumer is the slow side: {what}; a faster source would change nothing."
         return (
@@ -141,7 +147,8 @@ class Prefetch(Generic[T]):
         self._iterable = iterable
         self._buffer_size = buffer_size
         self._runs: list[_Run] = []
-        self._totals = _Totals()
+        self._clock = Clock()
+        self._rank = rank_here()
         self._closed = False
 
     def __iter__(self) -> PrefetchIterator[T]:
@@ -152,7 +159,7 @@ class Prefetch(Generic[T]):
             if run.stopped:
                 run.join()
         self._runs = [run for run in self._runs if run.thread.is_alive()]
-        run = _Run(self._iterable, self._buffer_size, self._totals)
+        run = _Run(self._iterable, self._buffer_size, self._clock)
         self._runs.append(run)
         # The iterator first: an interrupt during the start finds its finaliser in place.
         iterator: PrefetchIterator[T] = PrefetchIterator(run)
@@ -168,9 +175,13 @@ class Prefetch(Generic[T]):
         return []
 
     def stats(self) -> PrefetchStats:
-        """What happened so far, with a verdict on which side is slow."""
-        totals = self._totals
-        return PrefetchStats(totals.items, totals.wait_ns / 1e9, totals.consumer_ns / 1e9, totals.source_ns / 1e9)
+        """What happened so far, with a verdict on which side is slow; ``since(earlier)`` says what happened lately."""
+        clock = self._clock
+        return PrefetchStats(**waiting(clock, self._rank), items=clock.batches, source_s=clock.pull_ns / 1e9)
+
+    def metrics(self) -> dict[str, float]:
+        """What happened so far as plain numbers by stable names; see `Feed.metrics`."""
+        return self.stats().metrics()
 
     def close(self) -> None:
         """End the threads of all iterations, and wait until the item in hand is made.  May be called again.
@@ -206,23 +217,20 @@ class PrefetchIterator(Iterator[T]):
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._ended = False
-        self._handed = 0
+        self._handed_ns = 0
         # At exit `_end_all` stops the threads, and waits for them.
         weakref.finalize(self, run.stop).atexit = False
 
     def __next__(self) -> T:
-        run, totals = self._run, self._run.totals
+        run, clock = self._run, self._run.clock
         run.check()
         if self._ended:
             raise StopIteration
-        asked = time.perf_counter_ns()
-        if self._handed:
-            totals.consumer_ns += asked - self._handed
+        asked_ns = clock.ask(self._handed_ns)
+        clock.look(run.ready.qsize())
         item = taken(run.ready.get, run.room.put)
-        self._handed = time.perf_counter_ns()
-        totals.wait_ns += self._handed - asked
         if type(item) is not _End:
-            totals.items += 1
+            self._handed_ns = clock.hand(asked_ns, 1, self._handed_ns == 0)
             return cast("T", item)
         self._ended = True
         run.ready.put(_End())  # for another thread that waits in this iterator
@@ -253,20 +261,13 @@ class _End:
         self.error = error
 
 
-class _Totals:
-    """Figures of all iterations; each is written by one thread only while there is one loop."""
-
-    def __init__(self) -> None:
-        self.items = self.wait_ns = self.consumer_ns = self.source_ns = 0
-
-
 class _Run:
     """A thread and its two queues: all that the thread and the iterator share."""
 
-    def __init__(self, iterable: Iterable[Any], buffer_size: int, totals: _Totals) -> None:
+    def __init__(self, iterable: Iterable[Any], buffer_size: int, clock: Clock) -> None:
         self.room: SimpleQueue[None] = SimpleQueue()
         self.ready: SimpleQueue[Any] = SimpleQueue()
-        self.totals = totals
+        self.clock = clock  # of all iterations; each figure is written by one thread only while there is one loop
         self.stopped = False
         self._awaited = False
         self._shut = False
@@ -341,7 +342,7 @@ class _Run:
                 except StopIteration:
                     break
                 finally:
-                    self.totals.source_ns += time.perf_counter_ns() - begun
+                    self.clock.pull_ns += time.perf_counter_ns() - begun
             else:
                 self._close(source)
         except BaseException as error:

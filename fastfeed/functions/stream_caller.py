@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     # Epoch, stream, number of the item that is asked for, begin and end of the stream's part.
     StreamItem = tuple[int, int, int, tuple[int, int] | None]
 
+# More items than this of one run are worth a word.
+_MANY = 1_000_000
+
 ArgumentPath = tuple[str, object]
 """An argument of a call: ("args", position) or ("kwargs", name)."""
 
@@ -181,9 +184,22 @@ class RunCaller(GeneratorCaller):
             while (item := next(run, End)) is not End:
                 # As it is when it is yielded: the generator may fill the same array again.
                 items.append(frame.sealed(item, arena))
+                if len(items) == _MANY:
+                    self._warn_of_many(unit)
         except BaseException as error:
             return items, failure(error), True
         return items, None, True
+
+    def _warn_of_many(self, unit: Run) -> None:
+        """Say what may be without an end: nobody sees anything of a run before it is whole."""
+        import warnings
+
+        warnings.warn(
+            f"run {unit[1]} of {self.name()} has yielded {_MANY} items and goes on; they are kept until it ends, since "
+            f"split_size= makes one reply of each run: leave split_size out where the generator is without an end",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def replies(self, unit: Run) -> Iterator[RunReply]:
         """Do a run in the consumer: a reply for each item."""

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfeed.errors import FastfeedError
+from fastfeed.image.limits import DEFAULT_MAX_PIXELS, most_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 INSTALL_PIL = "pip install fastfeed[pillow], or pip install fastfeed[simd]"
 
 _ORIENTATION_TAG = 0x0112
+_TILE_TAGS = 322, 323  # width and height
+_STRIP_PIXELS = 1 << 16
 _REFUSED_FORMATS = {"EPS": "convert it to PNG first; opening it would run the program that it contains"}
 # Formats whose mode I holds 16-bit values; elsewhere it is 32 bits with no agreed white.
 _SIXTEEN_BITS_AS_I = {"PNG", "PPM"}
@@ -47,6 +50,9 @@ _OTHERS = (
     (re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  "), "JPEG 2000"),
 )
 _NOT_BUILT_IN = re.compile(r"decoder \w+ not available")
+# What a PNG may pack into text, which PIL unpacks before it tells the size of the picture; 64 MiB if PIL is asked.
+_TEXT_BYTES = 8 << 20
+_TOO_MUCH_TEXT = re.compile(r"Decompressed data too large|Too much memory used in text")
 
 # PIL keeps its limits in module variables, which are changed for the time of one decode; one thread at a time may.
 _pil_settings_lock = threading.Lock()
@@ -57,7 +63,7 @@ class DecodeError(FastfeedError):
 
 
 class BeyondLimitError(DecodeError):
-    """A frame that is larger than `max_pixels`."""
+    """A frame that is larger than `max_pixels`, or far larger than its file."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def decode(
     *,
     max_pixels: int | None = None,
     orient: bool = False,
-) -> tuple[bytes, int, int]:
+) -> tuple[bytearray, int, int]:
     """Decode the first frame of an image of any format that PIL opens.
 
     Parameters
@@ -108,13 +114,14 @@ def decode(
     data_or_path : bytes-like, str or path
         The encoded image, or the file that holds it.
     max_pixels : int, optional
-        Largest frame, width times height; checked before anything is decoded.  None is no limit.
+        Largest frame, width times height; checked before anything is decoded, as is what the size of the file gives
+        reason for (`fastfeed.image.limits`).  None is no limit.
     orient : bool
         Turn the image upright by its EXIF orientation.
 
     Returns
     -------
-    rgb : bytes
+    rgb : bytearray
         uint8, shape (height, width, 3), C order.
     width, height : int
         In pixels.
@@ -138,25 +145,35 @@ def decode(
     with _our_settings() as caught:
         try:
             with Image.open(io.BytesIO(data_or_path)) as image:
-                _refuse(image, max_pixels)
+                _refuse(image)
+                if max_pixels is not None:
+                    _limit(image, len(data_or_path), max_pixels)
                 # Only of a TIFF: to ask a PNG loads it, and what that raises would be lost.
                 stored = _orientation(image) if image.format == "TIFF" else 1
                 with _libtiff_silent() if image.format == "TIFF" else contextlib.nullcontext():
                     image.load()
-                rgb = _to_rgb(_turned(image, stored, upright=orient))
-                return rgb.tobytes(), *rgb.size
+                turned = _turned(image, stored, upright=orient)
+                return _rgb(turned), *turned.size
         except DecodeError:
             raise
         except UnidentifiedImageError as error:
             hints = "".join(f"; {warning.message}" for warning in caught)  # such as "WEBP support not installed"
             raise DecodeError(f"{_unknown(data_or_path[:16])}{hints}") from error
         except Image.DecompressionBombError as error:
-            raise DecodeError(f"a frame inside is too large: {error}") from error
+            raise BeyondLimitError(
+                f"a frame inside is larger than max_pixels or the size of the file gives reason for ({error}); pass a "
+                "larger max_pixels if it is meant to be so large"
+            ) from error
         except MemoryError as error:
             raise DecodeError("not enough memory to decode it") from error
         except Exception as error:  # plugins raise whatever their parsers trip over
             if _NOT_BUILT_IN.fullmatch(str(error)):
                 raise DecodeError(f"PIL is without a decoder for it ({error}): {INSTALL_PIL}, or convert it") from error
+            if _TOO_MUCH_TEXT.match(str(error)):
+                raise BeyondLimitError(
+                    "its text or colour profile is larger than any that is read, 1 MiB each and 8 MiB in all; "
+                    "save it without"
+                ) from error
             raise DecodeError(f"damaged or truncated: {str(error) or type(error).__name__}") from error
 
 
@@ -225,19 +242,22 @@ def _our_settings() -> Iterator[list[warnings.WarningMessage]]:
     The limit on pixels is checked here and nowhere else, and a truncated file is an error whatever the program that we
     run in has asked PIL for: the same bytes have to come out as in a worker.
     """
-    from PIL import Image, ImageFile
+    from PIL import Image, ImageFile, PngImagePlugin
 
     with _pil_settings_lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        text = PngImagePlugin.MAX_TEXT_MEMORY
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False
+        PngImagePlugin.MAX_TEXT_MEMORY = _TEXT_BYTES
         try:
             yield caught
         finally:
             Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limit, truncated
+            PngImagePlugin.MAX_TEXT_MEMORY = text
 
 
-def _refuse(image: Image.Image, max_pixels: int | None) -> None:
+def _refuse(image: Image.Image) -> None:
     """Raise for a frame that must not be decoded; only its header has been read."""
     if image.format in _REFUSED_FORMATS:
         raise DecodeError(f"{image.format} is not decoded: {_REFUSED_FORMATS[image.format]}")
@@ -246,24 +266,56 @@ def _refuse(image: Image.Image, max_pixels: int | None) -> None:
             f"{image.format} of {'floating-point' if image.mode == 'F' else 'signed or 32-bit'} pixels is not decoded, "
             "for nothing says which value is white; save it as 8 or 16 bits without a sign"
         )
+
+
+def _limit(image: Image.Image, size: int, max_pixels: int) -> None:
+    """Raise for a frame that is too large, by itself or for a file of this size, and limit those inside of it."""
+    from PIL import Image
+
     width, height = image.size
-    if max_pixels is not None and width * height > max_pixels:
+    if width * height > max_pixels:
         raise BeyondLimitError(
             f"{width} x {height} are {width * height} pixels, more than max_pixels={max_pixels}; "
             "pass a larger max_pixels if the file is meant to be so large"
         )
+    if image.format == "TIFF":  # a whole tile is decoded, however little of it is picture
+        tile = (getattr(image, "tag_v2", {}).get(tag) for tag in _TILE_TAGS)
+        width, height = (
+            max(side, own) if isinstance(own, int) else side for side, own in zip(image.size, tile, strict=True)
+        )
+    most = most_pixels(image.format, image.mode, size, max_pixels)
+    if width * height > most:
+        needed = -(-width * height * max(max_pixels, DEFAULT_MAX_PIXELS) // most)
+        raise BeyondLimitError(
+            f"{width} x {height} pixels are far more than {size} bytes of {image.format} give reason for; "
+            f"pass max_pixels={needed} if it is meant to have them"
+        )
+    # An icon's header does not say what it holds.  PIL warns of what is above its limit, and refuses twice as much.
+    Image.MAX_IMAGE_PIXELS = -(-most_pixels(image.format, "RGB", size, max_pixels) // 2)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in mode RGB."""
-    from PIL import Image
-
+def _rgb(image: Image.Image) -> bytearray:
+    """Return the pixels as RGB, a strip at a time: a second image, and pieces to be joined, would take their memory."""
     # Transparency in a side entry would be dropped too, but with a warning or a search for its colour.
     image.info.pop("transparency", None)
+    width, height = image.size
+    made = bytearray(3 * width * height)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = _to_rgb(image.crop((0, top, width, bottom)), image.format)
+        made[3 * width * top : 3 * width * bottom] = strip.tobytes()
+    return made
+
+
+def _to_rgb(image: Image.Image, kind: str | None) -> Image.Image:
+    """Return an image, or a part of one in a format of this name, in mode RGB."""
+    from PIL import Image
+
     mode = image.mode
     if mode == "RGB":
         return image
-    if mode.startswith("I;16") or (mode == "I" and image.format in _SIXTEEN_BITS_AS_I):
+    if mode.startswith("I;16") or (mode == "I" and kind in _SIXTEEN_BITS_AS_I):
         size = 4 if mode == "I" else 2
         big = mode == "I;16B" or (mode in ("I", "I;16N") and sys.byteorder == "big")
         high_byte = size - 2 if big else 1

@@ -58,6 +58,7 @@ def caller(functions: Iterable[Callable[[Any], Any]], held: Sequence[Held], shap
     import numpy as np
 
     from fastfeed.randomness.seeds import seed_everything, seed_held, seedable
+    from fastfeed.wire.callables import name_of
 
     def call(maker: Kernel) -> Any:
         key = maker.key()
@@ -97,19 +98,15 @@ def caller(functions: Iterable[Callable[[Any], Any]], held: Sequence[Held], shap
 def held_by_callables(functions: Iterable[Callable[[Any], Any]], bases: Mapping[str, bytes]) -> list[Held]:
     """Return the random generators that the user's callables hold; bases as `held_by` wants them."""
     from fastfeed.randomness.search import held_by
+    from fastfeed.wire.callables import name_of
 
     return held_by({name_of(function) + str(number): function for number, function in enumerate(functions)}, bases)
-
-
-def name_of(function: object) -> str:
-    """What messages call one of the user's callables."""
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def loaded_caller(spec: dict[str, Any]) -> Call | None:
     """Run the initializer and return `caller` for what a worker was sent, None where there is nothing to call.
 
-    What goes wrong is reported with the first row that is to be called with.
+    What goes wrong is reported with the first row, by what is called with it.
     """
     from fastfeed.wire.callables import print_at_once, run_initializer, share_main, unpacked
     from fastfeed.wire.failure import Failed, said
@@ -124,10 +121,9 @@ def loaded_caller(spec: dict[str, Any]) -> Call | None:
         share_main(functions)
         return caller(functions, held_by_callables(functions, spec["bases"]), spec["call_shape"])
     except BaseException as error:
-        if not spec["calling"]:
-            raise
         failed = error if isinstance(error, Failed) else Failed("loading the function", error)
-        where = " in the initializer" if failed is error else ""
+        # Words go into the row, which may hold a few; the consumer knows the rest.
+        where = " in the initializer" if failed is error and spec["calling"] else ""
 
     def call(maker: Kernel) -> Any:
         del maker

@@ -13,16 +13,11 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError, WorkerError
-from fastfeed.image.finish import caller, finisher, held_by_callables, name_of
-from fastfeed.image.plan import (
-    DEFAULT_MAX_BYTES,
-    DEFAULT_MAX_PIXELS,
-    DEFAULT_MAX_SCANS,
-    Compiled,
-    Limits,
-    compile_plan,
-)
+from fastfeed.image.finish import caller, finisher, held_by_callables
+from fastfeed.image.limits import DEFAULT_MAX_PIXELS
+from fastfeed.image.plan import DEFAULT_MAX_BYTES, DEFAULT_MAX_SCANS, Compiled, Limits, compile_plan
 from fastfeed.image.transforms import Size
+from fastfeed.numeric import aligned_copy
 from fastfeed.randomness.seeds import RandomAside
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
@@ -43,7 +38,6 @@ if TYPE_CHECKING:
 # So many names tell a source from another one, in a saved state.
 _NAMES = 64
 _NO_LABEL = "the labels have no entry for it; add one, or label the files with a callable"
-_MEND_TRANSFORM = 'mend the function, or pass on_error="skip" or on_error="replace"'
 
 
 def images(
@@ -128,8 +122,9 @@ def images(
     orient : bool
         Turn images upright by their EXIF orientation, or XMP's where there is none.
     max_pixels, max_bytes, max_scans : int
-        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a JPEG whose scans are
-        far more work than its size gives reason for; `max_scans` above 100 allows more of that in proportion.
+        Larger frames, larger files, and progressive JPEGs of more scans are bad samples.  So is a file that is far more
+        work than its size gives reason for: 9 megapixels of colour or 16 of grey in 64 KiB of PNG, say, or a JPEG of
+        empty scans.  `max_pixels` (`max_scans` of a JPEG) above its default allows more of that in proportion.
     num_workers : int, optional
         Worker processes; None: as many as the affinity and the cgroup allow, 0: none, the same bytes made here.
     ordered : bool
@@ -147,6 +142,7 @@ def images(
     -------
     Feed
         Yields arrays of shape (rows, height, width, 3) or (rows, 3, height, width); tuples with labels and index.
+        Arrays are aligned to 64 bytes.
 
     Raises
     ------
@@ -206,7 +202,7 @@ class _ImageJob(ScheduledJob):
         self.classes = source.classes
         self._source = source
         self._compiled = compiled
-        self._initializer = initializer
+        self._initializer = callables.Initializer(initializer)
         self._runs_users_code = bool(compiled.callables) or initializer is not None
         self.kind = WorkerKind("fastfeed.image.worker", isolated=not self._runs_users_code, addressed=False)
         self._with_index = with_index
@@ -221,7 +217,6 @@ class _ImageJob(ScheduledJob):
             "calling": bool(compiled.callables),
             "call_shape": (height, width, 3),
         }
-        self._initialized = False  # this process, where it does the work itself
         self._digest = b""  # of the callables in the last spec
         self._held = held_by_callables(compiled.callables, {})
         self._spec["bases"] = {held.path: held.base for held in self._held}
@@ -246,14 +241,16 @@ class _ImageJob(ScheduledJob):
             return False
 
     def _obstacle(self) -> object:
-        return next((each for each in (*self._compiled.callables, self._initializer) if not travels(each)), None)
+        each_of = (*self._compiled.callables, self._initializer.function)
+        return next((each for each in each_of if not travels(each)), None)
 
     def _frames(self) -> list[tuple[int, list[tuple[int, Any]]]]:
-        return [callables.packed(self._initializer), callables.packed(self._compiled.callables)]
+        return [callables.packed(self._initializer.function), callables.packed(self._compiled.callables)]
 
     def _transforms(self) -> str:
         """What messages call the callables."""
-        return "transform " + ", ".join(map(name_of, self._compiled.callables))
+        names = ", ".join(map(callables.name_of, self._compiled.callables))
+        return f"transform {names}" if names else "the initializer"
 
     def table_fd(self) -> int:
         return self._source.table_fd()
@@ -270,9 +267,7 @@ class _ImageJob(ScheduledJob):
         table = _native.Mapping(fd, os.fstat(fd).st_size, False)
         sample = _native.Sample(self._compiled.plan, self._compiled.finish_plan, table, self._spec["seed"])
         functions = self._compiled.callables
-        if not self._initialized:
-            callables.initialize(self._initializer)
-            self._initialized = True
+        self._initializer.call_once()
         self._held = held_by_callables(functions, self._spec["bases"])  # again: they are the user's, and may change
         call = caller(functions, self._held, self._spec["call_shape"]) if functions else None
         finish = finisher(self._spec, call)
@@ -312,24 +307,27 @@ class _ImageJob(ScheduledJob):
         return super().reason(code, content) or f"{_native.code_text(code)} {more}"
 
     def sample_error(self, index: int, reason: str) -> SampleError:
-        return SampleError(self._source.name(index), index, reason)
+        remedy = options.mend("mend or remove it", self._on_error)
+        return SampleError(self._source.name(index), index, reason, remedy)
 
     def row_error(self, index: int, reason: str | RowFailure) -> SampleError | WorkerError:
         if isinstance(reason, str):
             return self.sample_error(index, reason)
         name = self._source.name(index)
         words = reason.reason
+        remedy = options.mend("mend the function", self._on_error)
         error: SampleError | WorkerError
         if reason.is_cut:
             words += f"... (a row of {self._row_bytes} bytes holds no more of it)"
         if reason.of_the_worker:
-            error = WorkerError(f"loading the function in a worker, for {self._transforms()}, raised {words} ({name})")
+            what = f"loading the function in a worker, for {self._transforms()},"
+            if not self._compiled.callables:
+                what = "the initializer in a worker"
+            error = WorkerError(f"{what} raised {words} ({name})")
         elif reason.is_cut:
-            error = SampleError(
-                name, index, f"a transform failed: {words}; num_workers=0 shows it all", _MEND_TRANSFORM
-            )
+            error = SampleError(name, index, f"a transform failed: {words}; num_workers=0 shows it all", remedy)
         else:
-            error = SampleError(name, index, words, _MEND_TRANSFORM)
+            error = SampleError(name, index, words, remedy)
         if reason.cause is not None:
             error.__cause__ = with_note(reason.cause, reason.text)
         return error
@@ -358,5 +356,5 @@ class _ImageJob(ScheduledJob):
         if self._labels is not None:
             parts.append(self._labels.gather(indices))
         if self._with_index:
-            parts.append(indices)
+            parts.append(aligned_copy(indices))
         return tuple(parts) if len(parts) > 1 else parts[0]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastfeed import _native, options
+from fastfeed.image.limits import DEFAULT_MAX_PIXELS
 from fastfeed.image.transforms import Normalize, Op, Resize, Size, Transform
 
-DEFAULT_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, as in Pillow
 DEFAULT_MAX_SCANS = 100  # progressive JPEGs have about 10; each scan costs a pass over the whole image
 DEFAULT_MAX_BYTES = 1 << 30
 

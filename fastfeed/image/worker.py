@@ -21,13 +21,15 @@ def main() -> None:
         from fastfeed.wire.interpreter import become  # only now: it would delay every start
 
         become(spec["interpreter"])
-    table = _native.Mapping(TABLE_FD, posix.fstat(TABLE_FD).st_size, False)
-    worker = _native.Worker(ring, table, spec["plan"], spec["finish_plan"], spec["seed"], number, WORK_FD, READY_FD)
-    call = None
+    call, finish_plan = None, spec["finish_plan"]
     if spec["calls"] is not None:
         from fastfeed.image.finish import loaded_caller
 
         call = loaded_caller(spec)
+        if call is not None and finish_plan is None:  # nothing but to say what went wrong
+            finish_plan = spec["plan"]
+    table = _native.Mapping(TABLE_FD, posix.fstat(TABLE_FD).st_size, False)
+    worker = _native.Worker(ring, table, spec["plan"], finish_plan, spec["seed"], number, WORK_FD, READY_FD)
     worker.attach()
     if (step := worker.run()) == _native.STEP_STOP:
         return
@@ -35,7 +37,7 @@ def main() -> None:
     from fastfeed.image.finish import content, finisher
 
     finish = finisher(spec, call)
-    room = min(_native.plan_row_bytes(spec["finish_plan"] or spec["plan"]), FAILURE_BYTES)
+    room = min(_native.plan_row_bytes(finish_plan or spec["plan"]), FAILURE_BYTES)
     while step != _native.STEP_STOP:
         try:
             finish(worker, step)

@@ -26,6 +26,11 @@ class Cursor:
         """Let the next iteration begin with this epoch."""
         self._start, self._moved = Position(epoch), True
 
+    @property
+    def at_start(self) -> bool:
+        """Whether the next iteration begins with the first batch of its epoch, and leaves none out."""
+        return self._start.is_whole
+
     def load(self, position: Position) -> None:
         """Let the next iteration go on here."""
         self._start, self._moved = position.copy(), True

@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fastfeed import options, tree
+from fastfeed import options
 from fastfeed._native import ERR_LEN
 from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.death import Death
-from fastfeed.engine.job import Delivery, Ledger, Order, Remedies
+from fastfeed.engine.job import Delivery, Ledger, Order, Outline, Remedies
 from fastfeed.engine.ring import Shape, Taken
 from fastfeed.errors import ConfigError, SampleError, WorkerError
+from fastfeed.numeric import aligned, aligned_copy
 from fastfeed.rank import automatic
 from fastfeed.schedule import state
 from fastfeed.schedule.cursor import Cursor, Unit
@@ -42,6 +43,7 @@ class ScheduledJob:
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
         self.ledger = Ledger()
         self.classes: list[str] | None = None
+        self.rank = schedule.rank
         self._schedule = schedule
         self._cursor = Cursor(schedule)
         self._row_bytes = row_bytes
@@ -110,7 +112,7 @@ class ScheduledJob:
         raise NotImplementedError
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
-        """What the user gets for these rows."""
+        """What the user gets for these rows; arrays that are made for it are aligned, as those of the slot are."""
         raise NotImplementedError
 
     # ---- the feed's side ----
@@ -124,6 +126,10 @@ class ScheduledJob:
         """Batches in the order of opening."""
         self._check_shard()
         return self._cursor.begin(epochs)
+
+    def at_hand(self) -> bool:
+        """A schedule waits for nobody."""
+        return True
 
     def _check_shard(self) -> None:
         """Refuse a rank that has come to be known only since the feed was made."""
@@ -190,8 +196,7 @@ class ScheduledJob:
         indices = np.empty(rows, np.int64)
         self._schedule.fill(epoch, batch, indices.data, part)
         if memory is None:
-            memory = np.empty(self.batch_bytes + 63, np.uint8)
-            memory = memory[-memory.ctypes.data % 64 :]
+            memory = aligned((self.batch_bytes,), np.dtype(np.uint8))
         arrays = self.views(memory, rows)
         reasons = make(epoch, indices, memory, arrays)
         del memory
@@ -215,7 +220,7 @@ class ScheduledJob:
             arrays = [array[: len(keep)] for array in arrays]
             indices = indices[keep]
         if scarce and len(indices):
-            arrays = [array.copy() for array in arrays]
+            arrays = [aligned_copy(array) for array in arrays]
             self.ledger.copies += 1
         self.ledger.samples += len(indices)
         return [self.assemble(arrays, indices)] if len(indices) else []
@@ -265,6 +270,19 @@ class ScheduledJob:
             raise TypeError("this feed has no len(), because its sampler has none")
         return self._schedule.batches
 
+    def outline(self) -> Outline:
+        """The batch of a slot of zeros, with the labels that come first."""
+        import numpy as np
+
+        schedule = self._schedule
+        rows = schedule.most_rows if schedule.batches else 0
+        memory = np.zeros(self.batch_bytes, np.uint8)  # never looked at, so there is no memory behind it
+        batch = self.assemble(self.views(memory, rows), np.arange(rows) % schedule.n)
+        if isinstance(schedule.order, SamplerOrder):  # only it knows how long its batches are, and how many
+            return Outline(batch)
+        last_rows = schedule.rows(schedule.batches - 1) if rows else 0
+        return Outline(batch, rows, last_rows, self._is_strict() and self._cursor.at_start)
+
     def sizes(self) -> tuple[int, ...]:
         """Sizes of batches, the largest first: also of those of an epoch that is not begun anew, but gone on with."""
         schedule, sizes = self._schedule, set()
@@ -313,22 +331,6 @@ class ScheduledJob:
             remedy = f"pass writable memory of at least {self.batch_bytes} bytes (batch_bytes) that is aligned to 64"
             raise options.wrong("out", f"a buffer of {memory.nbytes} bytes", remedy)
         return memory
-
-    def schema(self, leaf: Callable[[tuple[int | None, ...], np.dtype[Any]], Any]) -> Any:
-        """A batch with a `leaf` in place of each array, and None in place of what is none."""
-        import numpy as np
-
-        schedule = self._schedule
-        full = schedule.samples == schedule.batches * schedule.batch_size and self._is_strict()
-        rows = schedule.batch_size if full else None
-        memory = np.empty(64 + self.batch_bytes, np.uint8)
-        memory = memory[-memory.ctypes.data % 64 :]
-        batch = self.assemble(self.views(memory, 1), np.zeros(1, np.int64))
-
-        def described(value: Any) -> Any:
-            return leaf((rows, *value.shape[1:]), value.dtype) if isinstance(value, np.ndarray) else None
-
-        return tree.mapped(batch, described)
 
     def _is_strict(self) -> bool:
         """Whether no bad sample shortens a batch."""

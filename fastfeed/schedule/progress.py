@@ -64,6 +64,11 @@ class Position:
             self.progress.append(Progress())
         return self.progress[epoch - self.epoch]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is delivered of any of these epochs."""
+        return all(progress == Progress() for progress in self.progress)
+
     def after(self, epoch: int) -> Position:
         """Return the position behind an epoch, with what is delivered of later ones."""
         return Position(epoch + 1, [progress.copy() for progress in self.progress[epoch + 1 - self.epoch :]])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed import options, tree
 from fastfeed.errors import ConfigError
-from fastfeed.numeric import as_array, is_number
+from fastfeed.numeric import aligned, as_array, is_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ class Labels:
         Returns
         -------
         ndarray of shape (rows, ...), list, or dict of these
-            Always new, and the arrays writable.
+            Always new, and the arrays writable and aligned to 64 bytes.
         """
         import numpy as np
 
@@ -109,9 +109,7 @@ class _Stack:
         self._arrays[index] = value
 
     def take(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        import numpy as np
-
-        out = np.empty((len(indices), *self.shape), self.dtype)
+        out = aligned((len(indices), *self.shape), self.dtype)
         for row, index in enumerate(indices.tolist()):
             out[row] = self._arrays[index]
         return out
@@ -347,7 +345,9 @@ def _pack(values: list[Any]) -> Any:
 def _take(column: Any, indices: NDArray[np.int64]) -> Any:
     if isinstance(column, list):
         return [column[index] for index in indices.tolist()]
-    return column.take(indices) if isinstance(column, _Stack) else column.take(indices, axis=0)
+    if isinstance(column, _Stack):
+        return column.take(indices)
+    return column.take(indices, axis=0, out=aligned((len(indices), *column.shape[1:]), column.dtype))
 
 
 def _part(column: Any, indices: NDArray[np.int64]) -> Any:

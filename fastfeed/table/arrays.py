@@ -13,6 +13,7 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Remedies
 from fastfeed.errors import ConfigError, SampleError
+from fastfeed.numeric import aligned_copy
 from fastfeed.rank import warn_if_unsharded
 from fastfeed.schedule.job import ScheduledJob
 from fastfeed.schedule.order import order_of
@@ -86,8 +87,7 @@ def arrays(
     -------
     Feed
         Yields the batch of one array, or a tuple with one for each, or a dict.  Each is a contiguous array of shape
-        (rows, ...) and the array's own dtype, aligned to 64 bytes (a copy, made where slots are scarce: as NumPy does),
-        writable, and yours as long as you keep it.
+        (rows, ...) and the array's own dtype, aligned to 64 bytes, writable, and yours as long as you keep it.
 
     Raises
     ------
@@ -233,8 +233,9 @@ class _ArraysJob(ScheduledJob):
             yield column.array[::step].tobytes()
 
     def assemble(self, arrays: list[NDArray[Any]], indices: NDArray[np.int64]) -> Any:
+        index = [aligned_copy(indices)] if self._with_index else []
         if self._keys is not None:
             named = dict(zip(self._keys, arrays, strict=True))
-            return (named, indices) if self._with_index else named
-        parts = [*arrays, indices] if self._with_index else arrays
+            return (named, *index) if index else named
+        parts = [*arrays, *index]
         return tuple(parts) if len(parts) > 1 else parts[0]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import mmap
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fastfeed.engine.fork import tell
 from fastfeed.engine.memory import refused, sealed, too_large, write_all
 from fastfeed.errors import ConfigError
 from fastfeed.machine import memory_limit, said_bytes
@@ -106,6 +107,7 @@ class Columns:
         if self.samples == 0:
             raise ConfigError("the arrays have no rows: pass at least one sample")
         self._fd: int | None = None
+        self._close: Callable[[], object] = lambda: None
         self._copied: dict[int, Place] = {}
 
     def layout(self, rows: int) -> tuple[list[int], int]:
@@ -123,8 +125,14 @@ class Columns:
             copied = [column for column in self.columns if column.row_bytes and column.place is None]
             if copied:
                 self._fd = self._copy(copied)
-                weakref.finalize(self, os.close, self._fd)
+                self._close = weakref.finalize(self, os.close, self._fd)
+                tell(self)
         return self._fd
+
+    def forked(self) -> None:
+        """In a forked child: the feed is the parent's, and its copies with it."""
+        self._close()
+        self._fd = None
 
     def places(self) -> list[Place | None]:
         """Where each column's rows lie, the copies made; None for a column of empty rows."""

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _LARGE = 1 << 16
 
 
+def name_of(function: object) -> str:
+    """What messages call a function of the user's."""
+    function = getattr(function, "func", function)  # a functools.partial is called what it calls
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    return str(name or type(function).__name__)
+
+
 def packed(value: Any) -> tuple[int, list[tuple[int, Any]]]:
     """Lay out a callable, or what holds callables, by value: a frame, as `frame.frame` returns it.
 
@@ -67,20 +74,28 @@ def unpacked(memory: memoryview) -> Any:
     return frame.read(memory)
 
 
-def initialize(initializer: Callable[[], object] | None) -> None:
-    """Call an initializer in the consumer.
+class Initializer:
+    """The user's initializer, or None, as the consumer has it."""
 
-    Raises
-    ------
-    WorkerError
-        It raised.
-    """
-    try:
-        if initializer is not None:
-            initializer()
-    except BaseException as error:
-        _, cause, text = item_failure(error, in_worker=False)
-        raise worker_error("the initializer", "in this process", cause, text) from cause
+    def __init__(self, function: Callable[[], object] | None) -> None:
+        self.function = function
+        self._called = False
+
+    def call_once(self) -> None:
+        """Call it, unless it has been: before the consumer does the work itself.
+
+        Raises
+        ------
+        WorkerError
+            It raised.
+        """
+        try:
+            if self.function is not None and not self._called:
+                self.function()
+        except BaseException as error:
+            _, cause, text = item_failure(error, in_worker=False)
+            raise worker_error("the initializer", "in this process", cause, text) from cause
+        self._called = True
 
 
 def run_initializer(memory: memoryview) -> None:

@@ -304,6 +304,20 @@ def test_without_a_ring_of_rows_nothing_is_locked_and_tensors_are_copies_in_lock
     assert runtime.asked == []
 
 
+# ---- replayed ----
+
+
+def test_replayed_tensors_are_copies_that_stay_page_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[Any] = []
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: tensor.dtype == torch.int64)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    with FEEDS["rows"](num_workers=1) as feed, feed.to_torch() as loader:
+        replay = ff.replay(loader, 2)
+        assert len(replay) == 5
+        assert [tensors[1].tolist()[0] for tensors in replay] == [0, 8, 0, 8, 0]
+    assert len(pinned) == 2
+
+
 # ---- the program of the page -----------------------------------------------------------------------------------------
 
 

@@ -202,7 +202,7 @@ def test_an_interrupt_at_any_point_of_the_start_loses_no_descriptor(monkeypatch:
     monkeypatch.setattr(crew.Crew, "_start", reached)
     makers = {crew.Crew.start.__code__, crew.Crew._adopt.__code__, crew.Crew._make.__code__}
     ring = PayloadRing(slots=1, workers=1)
-    kind = WorkerKind("nothing", isolated=True, addressed=True)
+    kind = WorkerKind("nothing", isolated=True, addressed=False)
     before = os.listdir("/proc/self/fd")
     for at in itertools.count():
         steps = itertools.count()
@@ -227,3 +227,29 @@ def test_an_interrupt_at_any_point_of_the_start_loses_no_descriptor(monkeypatch:
         assert os.listdir("/proc/self/fd") == before, at
     assert at > 100
     ring.close()
+
+
+@pytest.mark.parametrize("items", [1, 3, 40])
+def test_no_more_workers_are_started_than_there_are_units_for(items: int) -> None:
+    with ff.map(abs, range(items), num_workers=4, chunk_size=1) as feed:
+        for _ in range(2):
+            assert list(feed) == list(range(items))
+            assert len(probe.workers(feed)) <= min(items, 4)
+
+
+def test_workers_for_which_there_was_nothing_are_started_when_there_is(tmp_path: Path) -> None:
+    def meet(pipes: list[tuple[Path, str]]) -> int:
+        for pipe, mode in pipes:  # waits for who opens its other end
+            with open(pipe, mode):
+                pass
+        return os.getpid()
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    os.mkfifo(first)
+    os.mkfifo(second)
+    items: list[list[tuple[Path, str]]] = [[]]
+    with ff.map(meet, items, num_workers=3, chunk_size=1) as feed:
+        assert list(feed) == probe.workers(feed)
+        items[:] = [[(first, "w")], [(first, "r"), (second, "w")], [(second, "r")]]
+        assert sorted(feed) == sorted(probe.workers(feed))
+        assert len(probe.workers(feed)) == 3

@@ -210,12 +210,12 @@ def test_workers_may_be_waited_for_by_others(photos: Path) -> None:
 
 
 def test_a_stopped_worker_that_was_roused_does_not_keep_the_work_from_the_others() -> None:
-    with ff.map(abs, [-1], num_workers=2, timeout=0.2) as feed:
-        assert list(feed) == [1]
+    with ff.map(abs, [-1, -2], chunk_size=1, num_workers=2, timeout=0.2) as feed:
+        assert list(feed) == [1, 2]
         probe.wait_for_sleepers(feed, 2)
         stopped = probe.workers(feed)[0]
         os.kill(stopped, signal.SIGSTOP)
         try:
-            assert list(feed) == [1]
+            assert list(feed) == [1, 2]
         finally:
             os.kill(stopped, signal.SIGCONT)

@@ -134,7 +134,7 @@ def test_the_child_holds_neither_descriptors_nor_memory_of_the_ring(make: Callab
             for name in os.listdir("/proc/self/fd"):
                 with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
                     targets += os.readlink(f"/proc/self/fd/{name}") + " "
-            for target in ("fastfeed-ring", "fastfeed-spec", "pidfd", "eventpoll", "eventfd"):
+            for target in ("fastfeed-ring", "fastfeed-spec", "fastfeed-arrays", "pidfd", "eventpoll", "eventfd"):
                 assert target not in targets
             assert "fastfeed-ring" not in Path("/proc/self/maps").read_text()
             np.testing.assert_array_equal(batch, was)

@@ -48,6 +48,26 @@ def test_a_short_batch_needs_only_its_own_rows(ring: Ring) -> None:
     assert ring.complete(slot)
 
 
+@pytest.mark.parametrize("rows", [3, 4])
+def test_complete_slots_are_counted_while_they_wait_to_be_taken(ring: Ring, rows: int) -> None:
+    first, second = open_batch(ring, rows), open_batch(ring, rows)
+    assert ring.ready(-1) == 0
+    finish(ring, second)
+    assert (ring.ready(-1), ring.ready(second.number), ring.ready(first.number)) == (1, 1, 0)
+    finish(ring, first, skip=(rows - 1,))
+    assert ring.ready(-1) == 1
+    finish(ring, first)
+    assert (ring.ready(-1), ring.ready(first.number)) == (2, 2)
+    ring.take(first)
+    assert ring.ready(-1) == 1
+    assert ring.sweep()
+    assert ring.ready(-1) == 1
+    assert open_batch(ring, rows) is first
+    assert ring.ready(-1) == 1
+    ring.abandon()
+    assert ring.ready(-1) == 0
+
+
 def test_rows_without_a_done_status_are_reported_as_failed(ring: Ring) -> None:
     slot = open_batch(ring)
     finish(ring, slot)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fastfeed.functions.caller import name_of
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.stream_caller import End, GeneratorCaller, RunCaller, StreamCaller
 from fastfeed.randomness.seeds import RandomAside, seed_everything
 from fastfeed.wire import frame
 from fastfeed.wire.arena import Arena
+from fastfeed.wire.callables import name_of
 from fastfeed.wire.failure import Failed, failure, said
 
 

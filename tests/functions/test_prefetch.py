@@ -256,8 +256,9 @@ def test_stats_say_which_side_is_slow() -> None:
     items = prefetch(range(5))
     assert list(items) == [0, 1, 2, 3, 4]
     stats: PrefetchStats = items.stats()
-    assert stats.items == 5
-    assert stats.wait_s > 0
+    assert stats.items == items.metrics()["fastfeed_items_total"] == 5
+    assert (stats.iterations, stats.waits.batches) == (1, 4)
+    assert stats.wait_s > stats.first_waits_s == stats.first_batch_s > 0
     assert stats.source_s > 0
     slow_source = type(stats)(items=5, wait_s=9.0, consumer_s=1.0, source_s=10.0)
     assert slow_source.verdict == "source"
@@ -265,6 +266,21 @@ def test_stats_say_which_side_is_slow() -> None:
     slow_consumer = type(stats)(items=5, wait_s=0.1, consumer_s=9.9, source_s=1.0)
     assert slow_consumer.verdict == "consumer"
     assert "consumer" in slow_consumer.sentence
+    slow_start = type(stats)(
+        items=5, wait_s=9.0, first_waits_s=8.9, iterations=1, consumer_s=9.9, source_s=1.0, waits=stats.waits
+    )
+    assert "waited 0.10 s of 10.00 s (8.90 s more for the first item)" in slow_start.sentence
+
+
+def test_stats_say_how_many_items_were_ready_when_the_loop_asked() -> None:
+    items = iter(source := prefetch(range(5), buffer_size=3))
+    for left in (3, 3, 2, 1):
+        next(items)
+        while items._run.ready.qsize() < left:
+            pass
+    assert list(items) == [4]
+    assert source.stats().ready_share == 1
+    assert source.stats().ready_slots == 9 / 4
 
 
 def test_the_iterator_is_its_own_iterator() -> None:

@@ -96,6 +96,14 @@ def test_indices_may_come_in_any_buffer(indices: Any) -> None:
     assert labelled(["5", "6", "7"]).gather(indices) == ["7", "6"]
 
 
+@pytest.mark.parametrize("label", [1, [1.5, 2.5], np.ones((3, 5), np.uint8)], ids=["number", "list", "array"])
+def test_the_arrays_of_a_batch_are_aligned(label: Any) -> None:
+    labels = labelled([label] * 3)
+    batches = [labels.gather([2] * rows) for rows in range(1, 9)]
+    assert [batch.ctypes.data % 64 for batch in batches] == [0] * 8
+    assert [batch.tolist() for batch in batches] == [[np.asarray(label).tolist()] * rows for rows in range(1, 9)]
+
+
 def test_a_batch_of_labels_is_always_new_and_writable() -> None:
     given = np.array([1, 2, 3])
     given.flags.writeable = False

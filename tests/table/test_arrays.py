@@ -146,11 +146,11 @@ def test_shards_and_drop_last_follow_the_schedule() -> None:
     assert fed(y[:2], shard=(2, 3), uneven="keep") == []
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_every_batch_is_contiguous_aligned_and_writable(workers: int) -> None:
+@pytest.mark.parametrize(("workers", "prefetch"), [(0, 2), (2, 2), (2, 20)])  # where slots are scarce, copies
+def test_every_batch_is_contiguous_aligned_and_writable(workers: int, prefetch: int) -> None:
     shapes = {(3,): "uint8", (): "float64", (5, 7): "int16", (1,): "uint8"}
     given = [numbers(*shape, dtype=dtype) for shape, dtype in shapes.items()]
-    batches = fed(*given, batch_size=9, num_workers=workers, prefetch=20)
+    batches = fed(*given, batch_size=9, num_workers=workers, prefetch=prefetch, with_index=True)
     assert len(batches[-1][0]) == N % 9
     for batch in batches:
         for array in batch:
