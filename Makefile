@@ -31,15 +31,14 @@ test: setup build-killpoints
 	$(SPREAD) --benchmark-disable --ignore=tests/faults
 	PYTHONPATH='$(CURDIR)/build/killpoints' $(PYTEST) --benchmark-disable tests/faults
 
-# A framework lies in a folder of its own, ahead of what .venv has, and Keras is tested with each as its backend; tests of
-# the others are skipped.  FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch tensorflow jax metrics ray
+# A framework lies in a folder of its own, ahead of what .venv has and of what it stands on.  Keras is tested with each of
+# its backends, and skipped elsewhere.  FRAMEWORKS=torch tests one alone.
+FRAMEWORKS := torch tensorflow jax lightning accelerate transformers metrics ray
 test-frameworks: setup
-	.ci/setup framework keras
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \
-	    KERAS_BACKEND=$$name PYTHONPATH="$(CURDIR)/build/$$name:$(CURDIR)/build/keras" \
-	        $(PYTEST) --benchmark-disable tests/adapters || exit 1; \
+	    KERAS_BACKEND=$$name PYTHONPATH="$$(cat build/$$name.path)" \
+	        $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py tests/adapters/test_keras.py || exit 1; \
 	done
 
 stress: setup

@@ -37,6 +37,7 @@ _HOMES = {
 
 # What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
 _MODULES = {
+    "accelerate": "adapters.accelerate",
     "jax": "adapters.jax",
     "keras": "adapters.keras",
     "opentelemetry": "adapters.opentelemetry",
@@ -44,6 +45,7 @@ _MODULES = {
     "ray": "adapters.ray",
     "tensorflow": "adapters.tensorflow",
     "torch": "adapters.torch",
+    "transformers": "adapters.transformers",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list

@@ -1,4 +1,5 @@
 from fastfeed.adapters import (
+    accelerate as accelerate,
     jax as jax,
     keras as keras,
     opentelemetry as opentelemetry,
@@ -6,6 +7,7 @@ from fastfeed.adapters import (
     ray as ray,
     tensorflow as tensorflow,
     torch as torch,
+    transformers as transformers,
 )
 from fastfeed.collate.pad import pad as pad
 from fastfeed.engine.feed import Feed as Feed

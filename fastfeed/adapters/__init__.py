@@ -1,10 +1,17 @@
 """Adapters: what makes of a feed what a framework expects.
 
-`torch.py` gives PyTorch's tensors, on the GPU where one is asked for; `jax.py` gives JAX's arrays, sharded over devices
-where that is asked for; `keras.py` what Keras' `fit` takes; `tensorflow.py` a dataset of tensors. `epochs.py` is for
-frameworks that look at a batch before they begin, `ahead.py` for what runs a batch ahead of the loop. `prometheus.py`
-and `opentelemetry.py` show what `metrics()` says to these; what both need is in `watched.py`; `waits.py` is for
-callbacks that log it. `ray.py` gives a feed whose batches are made on other machines: `ray_crew.py` has the actors
-there, each with a `maker.py`, a local feed that is asked for its batches one by one; `ray_datasource.py` is for Ray
-Data. A framework is imported by its own files alone, and only when somebody asks for that; nothing imports this room.
+torch.py                 PyTorch's tensors, on the GPU where one is asked for
+accelerate.py            a loader for loops of Accelerate
+transformers.py          the Trainer of Transformers takes feeds
+jax.py                   JAX's arrays, sharded over devices where that is asked for
+keras.py                 what Keras' `fit` takes; keras_folders.py, that of a folder
+tensorflow.py            a dataset of tensors
+ray.py                   batches made on other machines; ray_crew.py has the actors there, ray_datasource.py is for Ray Data
+maker.py                 a local feed that is asked for its batches one by one, as an actor is
+prometheus.py            what `metrics()` says, and opentelemetry.py; watched.py has what both need
+ahead.py                 for what runs a batch ahead of the loop
+epochs.py                for frameworks that look at a batch before they begin
+waits.py                 for callbacks that log how long a loop waits
+
+A framework is imported by its own files alone, and only when somebody asks for that; nothing imports this room.
 """

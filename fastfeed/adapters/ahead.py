@@ -39,14 +39,21 @@ class Adapter:
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.reached: dict[str, Any] | None = None
+        self._loaded: dict[str, Any] | None = None  # where the feed was told to go on
 
     def __len__(self) -> int:
         return len(self.feed)
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet."""
-        self.feed.set_epoch(epoch)
-        self.reached = None
+        """Let the next iteration be this epoch, also that of an iterator which has not been stepped yet.
+
+        Loops count epochs by themselves, and say so after loading, too: where a loaded state is in that epoch, or
+        further on, and nothing has been taken since, the iteration goes on there.
+        """
+        loaded = self._loaded
+        if loaded is None or epoch > loaded["epoch"] or self.feed.state_dict() != loaded:
+            self._loaded = self.reached = None
+            self.feed.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loop stands: behind the batch that it was given last, though the feed is a batch ahead of it."""
@@ -63,6 +70,7 @@ class Adapter:
         if state != {}:
             self.feed.load_state_dict(state)
             self.reached = None
+            self._loaded = self.feed.state_dict()
 
     def close(self) -> None:
         """Close the feed.  What you keep stays valid."""
@@ -95,6 +103,11 @@ class Ahead(Generic[T]):
         self._over = self._closed = False
         self._failure: Exception | None = None
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the loop has been given the last batch, and no failure follows."""
+        return self._over and not self._waiting and self._failure is None
+
     def start(self) -> None:
         """Have the first batch on its way."""
         if self._resumes is None:
@@ -119,7 +132,7 @@ class Ahead(Generic[T]):
     def _pull(self) -> None:
         feed = self._adapter.feed
         if self._resumes is None:
-            self._adapter.reached = _state_of(feed)
+            self._adapter.reached = state_of(feed)
             self._resumes = self._adapter.reached is not None
         try:
             moved = next(self._started)
@@ -141,9 +154,9 @@ class Ahead(Generic[T]):
         self._started.close()
 
 
-def _state_of(feed: Feed) -> dict[str, Any] | None:
+def state_of(feed: Feed) -> dict[str, Any] | None:
     """Return where a feed stands, None where it cannot say, for want of a schedule."""
     try:
-        return feed.state_dict()
+        return feed.state_dict() or None
     except ConfigError:
         return None

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastfeed import options
 from fastfeed.adapters.epochs import Epochs, length_of
+from fastfeed.adapters.keras_folders import image_dataset_from_directory
 from fastfeed.adapters.waits import NAME, Waits
 from fastfeed.errors import ConfigError
 
@@ -269,4 +270,11 @@ def _checked_weights(weights: Any) -> Mapping[int, float] | None:
     raise options.wrong("class_weight", weights, "pass a dict of class numbers to weights, such as {0: 1.0, 1: 5.0}")
 
 
-__all__ = ["DataWait", "KerasDataset", "KerasFeed", "class_weights", "keras_feed"]
+__all__ = [
+    "DataWait",
+    "KerasDataset",
+    "KerasFeed",
+    "class_weights",
+    "image_dataset_from_directory",
+    "keras_feed",
+]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastfeed import _native, options, tree
-from fastfeed.adapters.ahead import Adapter, Ahead
+from fastfeed.adapters.ahead import Adapter, Ahead, state_of
 
 try:
     import torch
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 class Sampler:
     """What loops look for to say which epoch comes next: ``loader.sampler.set_epoch(epoch)``."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
 
     def set_epoch(self, epoch: int) -> None:
-        """Let the next iteration be this epoch; counts for an iterator that has not been stepped yet."""
-        self._feed.set_epoch(epoch)
+        """Let the next iteration be this epoch; see `Adapter.set_epoch`."""
+        self._adapter.set_epoch(epoch)
 
     def __len__(self) -> int:
-        return len(self._feed)
+        return len(self._adapter)
 
 
 class TorchFeed(Adapter):
@@ -68,13 +68,19 @@ class TorchFeed(Adapter):
         If the device is none, or is not to be had here.
     """
 
+    batch_sampler = None  # what looks for a sampler looks for this, too
+
     def __init__(self, feed: Feed, device: object = None, pin_memory: bool = False) -> None:
         super().__init__(feed)
-        self.sampler = Sampler(feed)
         self._device = None if device is None else _device_of(device)
         self._lock: _PageLock | None = None
         self._stop: weakref.finalize[..., Any] | None = None
         self._lock_pages = options.flag("pin_memory", pin_memory) and _has_accelerator()
+
+    @property
+    def sampler(self) -> Sampler:
+        """What says which epoch comes next."""
+        return Sampler(self)
 
     def __iter__(self) -> Iterator[Any]:
         # A generator: nothing begins before the first step, since loops make iterators that they never step.
@@ -132,6 +138,20 @@ class TorchFeed(Adapter):
             return leaf.pin_memory()
 
         return tree.mapped(tensors, locked, lists=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loop stands; {} for a feed that cannot say, since loops save this unasked."""
+        return self.reached or state_of(self.feed) or {}
+
+    def load_state_dict(self, state: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Let the next iteration go on where a state was taken; an empty one changes nothing."""
+        if state == {} and not state_of(self.feed):
+            warnings.warn(
+                "nothing was saved of where this feed stood, because it cannot say: it begins with the whole epoch. "
+                "fastfeed.images, fastfeed.arrays, and fastfeed.map over a sequence can",
+                stacklevel=2,
+            )
+        super().load_state_dict(state)
 
     def _unlock(self) -> None:
         if self._stop is not None:

@@ -11,7 +11,9 @@ class Waits:
     """The waits of a feed, or of what an adapter has made of one, between one reading and the next."""
 
     def __init__(self, feed: Any) -> None:
-        self._feed = getattr(feed, "feed", feed)
+        while hasattr(feed, "feed"):  # an adapter may stand on another
+            feed = feed.feed
+        self._feed = feed
         self._read = self._feed.stats()
 
     def lately_ms(self) -> float:

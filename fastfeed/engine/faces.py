@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from fastfeed.engine.job import Outline
 
@@ -14,6 +14,13 @@ class Faces:
     def __repr__(self) -> str:
         # What Keras, say, prints of an argument that it does not know.
         return "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf(), feed.to_jax() or feed.to_torch()>"
+
+    def __getitem__(self, index: object) -> NoReturn:
+        """Say what to do instead: whoever asks takes the feed for a data set, as PyTorch's DataLoader does."""
+        raise TypeError(
+            "a feed is no data set with samples to take by index, but yields batches: use feed.to_torch() in place of "
+            "DataLoader(feed); fastfeed.transformers.TrainerMixin lets a Trainer take feeds"
+        )
 
     def to_torch(self: Any, device: object = None, pin_memory: bool = False) -> Any:
         """Return this feed as one of PyTorch tensors; `fastfeed.torch.TorchFeed` says what the options mean."""

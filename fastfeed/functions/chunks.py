@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfeed import _native, options
 from fastfeed.engine.death import Death
+from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Delivery, Outline, Remedies
 from fastfeed.engine.ring import Totals
 from fastfeed.errors import ConfigError, SampleError, WorkerDied
@@ -292,7 +293,7 @@ class ChunksJob(FunctionJob):
 
 def is_sequence(iterable: object) -> bool:
     """Whether something has a length and is read by index, so that one may begin anywhere in it."""
-    whole = hasattr(iterable, "__len__") and hasattr(iterable, "__getitem__")
+    whole = hasattr(iterable, "__len__") and hasattr(iterable, "__getitem__") and not isinstance(iterable, Feed)
     return whole and not isinstance(iterable, Mapping) and not hasattr(iterable, "keys")
 
 

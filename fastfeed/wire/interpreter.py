@@ -71,13 +71,13 @@ def _elsewhere() -> dict[str, Found]:
         if spec is None or spec.name != name:  # another name of a module
             continue
         locations = spec.submodule_search_locations
-        parts = None if locations is None else [_absolute(place) for place in locations]
+        parts = None if locations is None else [_absolute(str(place)) for place in locations]  # a Path is one, too
         origin = _absolute(spec.origin) if spec.has_location and isinstance(spec.origin, str) else ""
         if not origin and (spec.origin is not None or not parts):
             continue  # built in, or of a kind of its own
         parent, _, last = name.rpartition(".")
         package = getattr(sys.modules.get(parent), "__path__", None) or ()
-        if not _would_be_found(last, origin, parts, {_absolute(place) for place in package} if parent else path):
+        if not _would_be_found(last, origin, parts, {_absolute(str(place)) for place in package} if parent else path):
             loader = type(spec.loader).__name__
             found[name] = origin, loader if loader in _LOADERS else _LOADERS[0], parts
     return found

@@ -126,6 +126,33 @@ def test_iterators_that_are_never_stepped_change_nothing_and_an_epoch_set_after_
         assert [batch.tolist() for batch in batches] == epochs[3]
 
 
+def test_an_epoch_that_a_loaded_state_has_reached_goes_on_there_whoever_counts_epochs() -> None:
+    options = {"batch_size": 8, "shuffle": True, "num_workers": 1}
+    with ff.arrays(np.arange(40), **options) as feed, feed.to_torch() as loader:
+        epochs = [[batch.tolist() for batch in loader] for _ in range(4)]
+        loader.set_epoch(2)
+        for _ in zip(range(3), loader, strict=False):
+            pass
+        state = loader.state_dict()
+        for said in (0, 2):
+            loader.load_state_dict(state)
+            loader.sampler.set_epoch(said)
+            assert [batch.tolist() for batch in loader] == epochs[2][3:]
+            loader.sampler.set_epoch(2)  # this time it is taken at its word
+            assert [batch.tolist() for batch in loader] == epochs[2]
+        loader.load_state_dict(state)
+        loader.set_epoch(3)
+        loader.set_epoch(1)
+        assert [batch.tolist() for batch in loader] == epochs[1]
+
+
+def test_a_feed_that_cannot_say_where_it_stands_has_an_empty_state_and_says_so_when_that_is_loaded() -> None:
+    with ff.map(float, iter(range(40)), batch_size=8, num_workers=0) as feed, feed.to_torch() as loader:
+        assert loader.state_dict() == {}
+        with pytest.warns(UserWarning, match="it begins with the whole epoch. fastfeed.images, fastfeed.arrays, and"):
+            loader.load_state_dict({})
+
+
 class Device:
     """A device whose copies happen only when they are waited for, or `late` batches afterwards."""
 
@@ -380,6 +407,14 @@ def test_a_gpu_that_is_not_there_is_refused_and_pinning_without_one_is_told() ->
         with pytest.warns(UserWarning, match=r"pin_memory=True: this PyTorch sees no GPU"):
             loader = feed.to_torch(pin_memory=True)
         assert flat(loader) == expected(FEEDS["rows"])
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"batch_size": None}])
+def test_a_loader_of_a_feed_is_refused_with_what_to_use_instead(options: dict[str, Any]) -> None:
+    with FEEDS["rows"]() as feed:
+        batches = iter(torch.utils.data.DataLoader(feed, **options))
+        with pytest.raises(TypeError, match=r"use feed.to_torch\(\) in place of DataLoader\(feed\)"):
+            next(batches)
 
 
 @pytest.mark.parametrize("value", [1, "yes", None])

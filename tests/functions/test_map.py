@@ -55,6 +55,14 @@ def test_a_collate_function_of_ones_own_is_called_in_the_worker() -> None:
     assert os.getpid() not in {pid for pid, _ in batches}
 
 
+def test_a_feed_is_an_iterable_as_any_other() -> None:
+    with (
+        ff.arrays(np.arange(6), batch_size=2, num_workers=0) as batches,
+        ff.map(np.sum, batches, num_workers=1) as feed,
+    ):
+        assert [int(total) for total in feed] == [1, 5, 9]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_each_iteration_goes_through_the_iterable_again(workers: int) -> None:
     with ff.map(square, [1, 2, 3], num_workers=workers) as feed:

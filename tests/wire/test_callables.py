@@ -358,6 +358,16 @@ def test_a_path_among_the_places_of_modules_is_passed_over_as_python_does(tmp_pa
     assert run_script(tmp_path, script + BOTH) == "1 2\n7\n"
 
 
+def test_a_package_may_say_by_a_path_where_its_modules_are(tmp_path: Path) -> None:
+    """As that of Hugging Face Transformers does."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text(
+        "import pathlib\n__spec__.submodule_search_locations = [pathlib.Path(__file__).parent]\n"
+    )
+    (tmp_path / "package" / "part.py").write_text("def function(value): return value + 3\n")
+    assert run_script(tmp_path, "from package.part import function" + BOTH) == "4 5\n10\n"
+
+
 def test_what_is_printed_appears_even_if_the_worker_dies(tmp_path: Path) -> None:
     script = """
 import os
