@@ -35,18 +35,18 @@ _HOMES = {
     "replay": "tools.replay",
 }
 
-# What an adapter has lies in a module of its own, so that a framework is imported only where it is asked for.
-_MODULES = {
-    "accelerate": "adapters.accelerate",
-    "jax": "adapters.jax",
-    "keras": "adapters.keras",
-    "opentelemetry": "adapters.opentelemetry",
-    "prometheus": "adapters.prometheus",
-    "ray": "adapters.ray",
-    "tensorflow": "adapters.tensorflow",
-    "torch": "adapters.torch",
-    "transformers": "adapters.transformers",
-}
+# Adapters are modules of their own, beside this file, so that a framework is imported only where it is asked for.
+_MODULES = (
+    "accelerate",
+    "jax",
+    "keras",
+    "opentelemetry",
+    "prometheus",
+    "ray",
+    "tensorflow",
+    "torch",
+    "transformers",
+)
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605  the stub holds the literal list
 
@@ -59,7 +59,7 @@ def __getattr__(name: str) -> object:
     elif name in _MODULES:
         from importlib import import_module
 
-        value = import_module(f"fastfeed.{_MODULES[name]}")
+        value = import_module(f"fastfeed.{name}")
     elif name in _HOMES:
         from importlib import import_module
 

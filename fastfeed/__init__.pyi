@@ -1,4 +1,4 @@
-from fastfeed.adapters import (
+from fastfeed import (
     accelerate as accelerate,
     jax as jax,
     keras as keras,

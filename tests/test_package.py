@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ ROOT = Path(fastfeed.__file__).parent
 # Floors of the house, the top one first.  A room may import those on the floors below it, and no other.
 FLOORS = [
     ["__main__"],
+    list(fastfeed._MODULES),
     ["adapters", "tools"],
     ["functions", "image", "table"],
     ["collate", "schedule", "sources"],
@@ -102,8 +104,23 @@ def test_the_stub_names_what_the_package_gives_from_where_it_is() -> None:
             if names == ["*"]:
                 names = importlib.import_module(node.module).__all__
             homes |= dict.fromkeys(names, node.module.removeprefix("fastfeed."))
-    modules = {name: home.rpartition(".")[0] for name, home in fastfeed._MODULES.items()}
-    assert homes == fastfeed._HOMES | modules
+    assert homes == fastfeed._HOMES | dict.fromkeys(fastfeed._MODULES, "fastfeed")
+
+
+@pytest.mark.parametrize("name", fastfeed._MODULES)
+def test_what_an_adapter_has_is_imported_by_its_short_name(name: str) -> None:
+    """As in ``from fastfeed.torch import DataLoader``; without the framework, the reason is said."""
+    try:
+        adapter = importlib.import_module(f"fastfeed.adapters.{name}")
+    except ImportError as error:
+        with pytest.raises(ImportError, match=re.escape(str(error))):
+            getattr(fastfeed, name)
+        return
+    module = importlib.import_module(f"fastfeed.{name}")
+    assert module is getattr(fastfeed, name)
+    assert {each: getattr(module, each) for each in adapter.__all__} == {
+        each: getattr(adapter, each) for each in adapter.__all__
+    }
 
 
 def test_the_version_is_that_of_the_project() -> None:

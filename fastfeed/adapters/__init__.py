@@ -1,6 +1,8 @@
 """Adapters: what makes of a feed what a framework expects.
 
 torch.py                 PyTorch's tensors, on the GPU where one is asked for
+dataloader.py            the arguments of PyTorch's DataLoader
+fetch.py                 its half in the workers; torchvision.py, the folders that are fed natively
 accelerate.py            a loader for loops of Accelerate
 transformers.py          the Trainer of Transformers takes feeds
 jax.py                   JAX's arrays, sharded over devices where that is asked for

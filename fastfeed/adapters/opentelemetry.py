@@ -77,3 +77,6 @@ def _observer(watched: Watched, name: str) -> Callable[[Any], list[Any]]:
         ]
 
     return observe
+
+
+__all__ = ["register"]

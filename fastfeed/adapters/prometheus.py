@@ -99,3 +99,6 @@ def _waits(readings: list[Reading]) -> Any:
         buckets = list(zip(names, accumulate(counts), strict=True))
         family.add_metric([labels[label] for label in _LABELS], buckets, stats.wait_s - stats.first_waits_s)
     return family
+
+
+__all__ = ["register"]

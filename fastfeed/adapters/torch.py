@@ -26,6 +26,8 @@ except ImportError as error:
         "fastfeed.torch and to_torch() need PyTorch, which cannot be imported here: pip install torch"
     ) from error
 
+from fastfeed.adapters.dataloader import DataLoader
+
 _CUDA: Any = torch.cuda  # parts of it have no types
 
 if TYPE_CHECKING:
@@ -303,4 +305,4 @@ class _PageLock:
         self._memory, self._end = None, 0
 
 
-__all__ = ["TorchFeed", "tensors_of"]
+__all__ = ["DataLoader", "TorchFeed", "tensors_of"]

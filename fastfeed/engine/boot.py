@@ -9,6 +9,9 @@ RING_FD, WORK_FD, READY_FD, CONSUMER_FD, LIFE_FD, TIMER_FD, SPEC_FD, TABLE_FD = 
 # What a failed row may hold of its failure, however large the row is: the consumer copies it for every failed row.
 FAILURE_BYTES = 64 << 10
 
+number: int | None = None
+"""Which worker this process is, counted from 0; None in the consumer."""
+
 
 class WorkerKind:
     """One kind of worker process.

@@ -176,9 +176,9 @@ class Crew:
             self._start(worker)
             self.unstarted.remove(worker)
 
-    def _start_for(self, worker: int) -> None:
-        """Start the worker that a slot is for, or (-1) one more where nobody is asleep."""
-        if worker == -1 and not self._ring.sleepers():
+    def start_for(self, worker: int, units: int) -> None:
+        """Start the worker that a slot is for, or (-1) one more where there are fewer than units to be done."""
+        if worker == -1 and units > len(self._pids):
             worker = self.unstarted[0]
         if worker in self.unstarted:
             self._start(worker)
@@ -227,8 +227,6 @@ class Crew:
         timer does where the loop takes long instead.
         """
         ring = self._ring
-        if worker is not None and self.unstarted and self._own_wake:
-            self._start_for(worker)
         if not self._own_wake:
             sleepers = ring.sleepers()
             if sleepers:

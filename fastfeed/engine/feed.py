@@ -306,6 +306,8 @@ class Feed(Faces):
                 break
             ring.open(slot, unit, epoch, rows, worker)
             self._pending.append(slot)
+            if crew.unstarted and ring.payloads:
+                crew.start_for(worker, len(self._pending))
             crew.wake(worker, self._brisk)
         return None
 

@@ -6,12 +6,12 @@ import os
 import sys
 
 from fastfeed import _native
+from fastfeed.engine import boot
 from fastfeed.engine.boot import CONSUMER_FD, READY_FD, RING_FD, SPEC_FD, TABLE_FD, TIMER_FD, WORK_FD
 from fastfeed.engine.memory import grow
 from fastfeed.functions.caller import GivenBack
 from fastfeed.functions.spec import Spec
-from fastfeed.wire import frame
-from fastfeed.wire.arena import Arena
+from fastfeed.wire import arena as arenas, frame
 from fastfeed.wire.callables import print_at_once
 from fastfeed.wire.failure import Failed, failure
 from fastfeed.wire.interpreter import become
@@ -31,7 +31,7 @@ _PATIENCE_NS = 50_000
 
 def main() -> None:
     """Run a function worker; argv holds its number."""
-    number = int(sys.argv[1])
+    boot.number = number = int(sys.argv[1])
     _native.settle(CONSUMER_FD, number, TABLE_FD)
     _native.keep_heap()
     print_at_once()
@@ -75,7 +75,7 @@ def _refuse(worker: _native.FunctionWorker, reserve: Reserve, broken: Failure) -
 
 def _serve(worker: _native.FunctionWorker, reserve: Reserve, caller: Caller, timed: bool) -> None:
     """Do units until the feed stops; if a timeout is set, say which item is in hand."""
-    arena = caller.arena = Arena(reserve, frame.HEAD_BYTES)
+    arena = caller.arena = arenas.in_hand = arenas.Arena(reserve, frame.HEAD_BYTES)
     note = worker.note if timed else None
     worker.attach()
     while worker.take() >= 0:

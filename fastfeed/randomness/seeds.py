@@ -216,6 +216,9 @@ class RandomAside:
     """Give work that is done in the consumer random states of its own, apart from those of the process."""
 
     def __init__(self, held: Sequence[Held] = ()) -> None:
+        import random
+
+        self._random = random  # at the interpreter's end nothing can be imported
         self._held = held
         self._ours: tuple[Any, ...] | None = None
         self._theirs: tuple[Any, ...] | None = None
@@ -231,16 +234,12 @@ class RandomAside:
             self._set(self._theirs)
 
     def _states(self) -> tuple[Any, ...]:
-        import random
-
         torch = torch_global()
         held = [each.state() for each in self._held]
-        return random.getstate(), _numpy_state(), None if torch is None else torch.get_state(), held
+        return self._random.getstate(), _numpy_state(), None if torch is None else torch.get_state(), held
 
     def _set(self, states: tuple[Any, ...]) -> None:
-        import random
-
-        random.setstate(states[0])
+        self._random.setstate(states[0])
         numpy_random, torch = sys.modules.get("numpy.random"), torch_global()
         if states[1] is not None:
             numpy_random.set_state(states[1])  # type: ignore[union-attr]

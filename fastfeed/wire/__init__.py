@@ -8,6 +8,7 @@ interpreter.py  the consumer's interpreter, for a worker that is to be like it
 failure.py      what the user's code raised, with its traceback
 row_failure.py  the same, where it must fit into the row that failed
 obstacle.py     what in a value cannot travel, and where it is
+tensors.py      PyTorch's tensors, as arrays
 memmap.py       arrays that are files travel by the name of the file
 snapshot.py     values as they are now, whatever becomes of the buffers that they were made in
 

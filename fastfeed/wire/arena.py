@@ -15,6 +15,10 @@ _ALIGN = 64
 _SMALL = 4096
 
 
+in_hand: Arena | None = None
+"""In a function worker: the memory of the reply to the unit in hand, empty when the unit begins."""
+
+
 class Arena:
     """Memory of a frame that is still to be written, for arrays that will be part of it.
 

@@ -20,6 +20,7 @@ import weakref
 import cloudpickle
 
 from fastfeed.randomness.seeds import global_generators
+from fastfeed.wire import tensors
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def dumps(value: Any, buffers: list[pickle.PickleBuffer], to_consumer: bool, to_
     pickler = _Pickler(out, 5, buffer_callback=buffers.append)
     pickler.to_consumer, pickler.to_keep = to_consumer, to_keep
     pickler.generators, pickler.by_value = global_generators(), set()
+    pickler.tensor = tensors.tensor_class()
     try:
         pickler.dump(value)
     finally:
@@ -60,6 +62,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     to_consumer = to_keep = False
     by_value: set[types.ModuleType]  # modules that go by value in this pickle alone
     generators: dict[int, tuple[str, str]]
+    tensor: type | None
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, (type, types.FunctionType, types.ModuleType)):
@@ -68,6 +71,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._class(obj)
         if id(obj) in self.generators:
             return _named, self.generators[id(obj)]
+        if type(obj) is self.tensor:
+            return tensors.reduced(obj)
         if isinstance(obj, types.CodeType) and types.CodeType in self.dispatch_table:
             return _code, (obj.co_filename, *self.dispatch_table[types.CodeType](obj)[1])
         if self.to_keep and "numpy" in sys.modules:

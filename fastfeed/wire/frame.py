@@ -19,6 +19,7 @@ import struct
 import sys
 
 from fastfeed import _native
+from fastfeed.wire import tensors
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ def _by_name(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
         return pickle.dumps(value, 5, buffer_callback=buffers.append)
     out = io.BytesIO()
     pickler = pickle.Pickler(out, 5, buffer_callback=buffers.append)
-    pickler.dispatch_table = _Reducers({numpy.ndarray: _reduce_array})
+    pickler.dispatch_table = reducers = _Reducers({numpy.ndarray: _reduce_array})
+    if (tensor := tensors.tensor_class()) is not None:
+        reducers[tensor] = tensors.reduced
     pickler.dump(value)
     return out.getvalue()
 

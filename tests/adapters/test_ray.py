@@ -22,7 +22,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed; `make test-framew
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from examples import t_ray  # noqa: E402
+from examples import u_ray  # noqa: E402
 from examples.shapes import draw  # noqa: E402
 
 STORE = 80 * 2**20  # bytes of shared memory for each node's objects; Ray takes no less than 75 MB
@@ -341,23 +341,23 @@ def test_a_closed_feed_keeps_its_batches_and_says_that_it_is_closed(photos: Path
 
 def test_a_network_learns_from_what_actors_prepare(tmp_path: Path) -> None:
     draw(tmp_path, 60)
-    losses = t_ray.train(tmp_path, 8)
+    losses = u_ray.train(tmp_path, 8)
     assert losses[-1] < 0.8 * losses[0]
 
 
 @quietly
 def test_ray_train_goes_on_with_fewer_workers(tmp_path: Path, cluster: Any) -> None:
     pytest.importorskip("torch", reason="Ray Train's example needs PyTorch as well")
-    from examples import u_ray_train
+    from examples import v_ray_train
 
     node = cluster.add_node(num_cpus=4, object_store_memory=STORE)
     try:
         folder = tmp_path / "shapes"
         folder.mkdir()
         draw(folder, 24)
-        first = u_ray_train.run(folder, 2, 2, stop=4)
+        first = v_ray_train.run(folder, 2, 2, stop=4)
         assert first.metrics["epoch"] == 1  # 3 steps are an epoch, and every fourth step is reported
-        second = u_ray_train.run(folder, 1, 2, checkpoint=first.checkpoint)
+        second = v_ray_train.run(folder, 1, 2, checkpoint=first.checkpoint)
         assert second.metrics["epoch"] == 2
     finally:
         cluster.remove_node(node)

@@ -244,12 +244,13 @@ def test_workers_for_which_there_was_nothing_are_started_when_there_is(tmp_path:
                 pass
         return os.getpid()
 
-    first, second = tmp_path / "first", tmp_path / "second"
-    os.mkfifo(first)
-    os.mkfifo(second)
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for pipe in (first, second, third):
+        os.mkfifo(pipe)
     items: list[list[tuple[Path, str]]] = [[]]
     with ff.map(meet, items, num_workers=3, chunk_size=1) as feed:
         assert list(feed) == probe.workers(feed)
-        items[:] = [[(first, "w")], [(first, "r"), (second, "w")], [(second, "r")]]
+        # In a ring, so that nobody is done before all three are at it.
+        items[:] = [[(first, "w"), (third, "r")], [(first, "r"), (second, "w")], [(second, "r"), (third, "w")]]
         assert sorted(feed) == sorted(probe.workers(feed))
         assert len(probe.workers(feed)) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,3 +253,15 @@ def test_a_stream_or_run_that_loads_torch_begins_again_with_it_seeded(torch: Pat
     with ff.parallel(streams_from_torch, copies=True, num_workers=2)(generator) as feed:
         own = [list(itertools.islice(feed, 4)) for _ in range(2)]
     assert len({number for epoch in own for item in epoch for number in item}) == 2 * 4 * 2
+
+
+def test_an_iteration_that_is_left_to_the_end_of_the_program_ends_without_a_word() -> None:
+    program = """
+import builtins, fastfeed
+builtins.left = iter(fastfeed.map(float, range(3), num_workers=0))
+builtins.circle = [builtins.left]
+builtins.circle.append(builtins.circle)
+next(builtins.left)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ended.stderr == ""

@@ -1,6 +1,6 @@
 """A small network learns to tell discs from squares, with pictures that Ray's actors prepare; they are drawn first.
 
-python -m examples.t_ray
+python -m examples.u_ray
 
 On a cluster, with the pictures under a path that all nodes see: ray.init(address="auto") before the feed is made.
 """

@@ -1,6 +1,6 @@
 """Ray Train: each worker feeds its own shard, and goes on from a checkpoint, with as many workers as there are then.
 
-python -m examples.u_ray_train
+python -m examples.v_ray_train
 
 Needs ray[train] and torch.  Discs and squares once more; the run is cut in mid-epoch and goes on with one worker.
 """

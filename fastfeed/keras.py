@@ -1,0 +1,3 @@
+"""Keras: what `fastfeed.adapters.keras` has, under the name that users import it by."""
+
+from fastfeed.adapters.keras import *  # noqa: F403

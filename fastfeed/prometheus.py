@@ -1,0 +1,3 @@
+"""Prometheus: what `fastfeed.adapters.prometheus` has, under the name that users import it by."""
+
+from fastfeed.adapters.prometheus import *  # noqa: F403
