@@ -33,7 +33,7 @@ test: setup build-killpoints
 
 # A framework lies in a folder of its own, ahead of what .venv has and of what it stands on.  Keras is tested with each of
 # its backends, and skipped elsewhere.  FRAMEWORKS=torch tests one alone.
-FRAMEWORKS := torch tensorflow jax lightning accelerate transformers metrics
+FRAMEWORKS := torch tensorflow jax lightning accelerate transformers metrics ray
 test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \

@@ -43,6 +43,7 @@ _MODULES = (
     "lightning",
     "opentelemetry",
     "prometheus",
+    "ray",
     "tensorflow",
     "torch",
     "transformers",

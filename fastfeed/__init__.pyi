@@ -5,6 +5,7 @@ from fastfeed import (
     lightning as lightning,
     opentelemetry as opentelemetry,
     prometheus as prometheus,
+    ray as ray,
     tensorflow as tensorflow,
     torch as torch,
     transformers as transformers,

@@ -11,6 +11,8 @@ FastfeedError
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class FastfeedError(Exception):
     """Base class of everything that fastfeed raises on purpose."""
@@ -70,6 +72,9 @@ class WorkerDied(FastfeedError):
         self.pid = pid
         self.signal = signal
         self.sample = sample
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), pid=self.pid, signal=self.signal, sample=self.sample), self.args
 
 
 class RingMemoryError(FastfeedError, MemoryError):

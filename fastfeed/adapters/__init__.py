@@ -9,10 +9,12 @@ transformers.py          the Trainer of Transformers takes feeds
 jax.py                   JAX's arrays, sharded over devices where that is asked for
 keras.py                 what Keras' `fit` takes; keras_folders.py, that of a folder
 tensorflow.py            a dataset of tensors
+ray.py                   batches made on other machines; ray_crew.py, the actors there; ray_datasource.py, for Ray Data
+maker.py                 a local feed that is asked for its batches one by one, as an actor is
 prometheus.py            what `metrics()` says, and opentelemetry.py; watched.py has what both need
 ahead.py                 for what runs a batch ahead of the loop
 epochs.py                for frameworks that look at a batch before they begin
 waits.py                 for callbacks that log how long a loop waits
 
-A framework is imported by its own file alone, and only when somebody asks for that; nothing imports this room.
+A framework is imported by its own files alone, and only when somebody asks for that; nothing imports this room.
 """

@@ -71,9 +71,7 @@ class Feed(Faces):
     Made by ``fastfeed.images`` and its siblings.  ``iter(feed)`` is one epoch, and the next ``iter`` the next one.  An
     iteration begins with its first ``next``: an iterator that is never stepped changes nothing.  A loop may ``break``
     and start again; a newer iteration ends an older one (`FeedClosed`).  Batches are views of shared memory that
-    nothing overwrites while you keep them; if you keep many, further ones are copies.
-
-    `job` is what is fed, for plans and adapters.
+    nothing overwrites while you keep them; if you keep many, further ones are copies.  `job` is what is fed.
     """
 
     def __init__(self, job: Job, engine: EngineOptions, plan: Callable[[], Any] | None = None) -> None:
@@ -407,6 +405,10 @@ class Feed(Faces):
         self._pending.clear()
 
     # ---- frameworks ----
+
+    def wake(self) -> None:
+        """Have a loop that waits for the workers look for further units, from another thread: see `Job.at_hand`."""
+        self._turns.wake()
 
     def shared_memory(self) -> memoryview | None:
         """The memory in which batches lie, for an adapter; None where there is none: see `Ring.memory`."""

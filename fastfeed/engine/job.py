@@ -38,6 +38,8 @@ class Remedies:
         Where the workers are the slow side, and a processor has none yet.
     pulled : str
         What the consumer's process pulls from the source: "the next items of the iterable".
+    processors : int or None
+        What the workers have to share; None: what this process may use.
     """
 
     less_memory: str
@@ -45,6 +47,7 @@ class Remedies:
     less_work: str
     more_workers: str = "use more workers"
     pulled: str = "the order of the samples"
+    processors: int | None = None
 
 
 class Outline(NamedTuple):

@@ -257,7 +257,7 @@ class Stats(LoopStats):
         if self.waits.found >= _MOSTLY:
             found = f"{self.waits.found:.0%} of the times a batch was ready"
             what += f"; {found}, so raise prefetch for those that take long, or"
-        elif self.workers >= available_cpus():
+        elif self.workers >= (self.remedies.processors or available_cpus()):
             what += "; every processor has its worker, so"
         else:
             what += f"; {self.remedies.more_workers if self.workers else 'use num_workers above 0'}, or"

@@ -163,24 +163,30 @@ class ScheduledJob:
 
     def deliver(self, unit: Unit, taken: Taken, set_aside: dict[int, Death]) -> Delivery:
         """The batch of a complete slot; nothing where none of its samples could be used."""
+        return self.handed(unit, self.batches_of(taken, set_aside)), None
+
+    def batches_of(self, taken: Taken, set_aside: dict[int, Death]) -> list[Any]:
+        """What a complete slot holds: a batch, or nothing."""
         (arrays, indices), failed, scarce, _ = taken
         reasons: dict[int, Any] = {}
         for row, (code, content) in failed.items():
             death = set_aside.get(row)
             reasons[row] = self.reason(code, content) if death is None else f"{death}; the sample was tried twice"
         failed.clear()  # or a traceback would keep what the rows held
-        return self._handed(unit, self._finish(arrays, indices, reasons, scarce))
+        return self._finish(arrays, indices, reasons, scarce)
 
-    def _handed(self, unit: Unit, batches: list[Any]) -> Delivery:
+    def handed(self, unit: Unit, batches: list[Any]) -> list[Any]:
+        """Count a unit as delivered; `batches` has what was made of it, wherever that was."""
+        self._count_barren(batches)
         # Last, so that a batch which an interrupt has lost counts as not delivered.
         self._cursor.advance(unit[0], unit[1])
-        return batches, None
+        return batches
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Make the same batches in this process."""
         make = self.batch_maker()
         for unit in units:
-            yield self._handed(unit, self._made(unit, make, None))
+            yield self.handed(unit, self._made(unit, make, None)), None
 
     def _made(self, unit: Unit, make: Callable[..., dict[int, Any]], memory: Any) -> list[Any]:
         import numpy as np
@@ -216,16 +222,15 @@ class ScheduledJob:
         if scarce and len(indices):
             arrays = [aligned_copy(array) for array in arrays]
             self.ledger.copies += 1
-        batches = [self.assemble(arrays, indices)] if len(indices) else []
-        self._barren = 0 if batches else self._barren + 1
-        if self._barren == self._schedule.batches:
-            self._barren = 0
-            self._warn_of_nothing()
         self.ledger.samples += len(indices)
-        return batches
+        return [self.assemble(arrays, indices)] if len(indices) else []
 
-    def _warn_of_nothing(self) -> None:
-        """Say that an epoch's worth of batches has given the loop nothing: it would end as if all were well."""
+    def _count_barren(self, batches: list[Any]) -> None:
+        """Say where an epoch's worth of batches has given the loop nothing: it would end as if all were well."""
+        self._barren = 0 if batches else self._barren + 1
+        if self._barren < self._schedule.batches:
+            return
+        self._barren = 0
         errors = self.ledger.errors
         warnings.warn(
             f"no sample of an epoch could be used, and on_error='skip' has left out all {len(errors)}; the first: "
@@ -312,6 +317,7 @@ class ScheduledJob:
         if self._maker is None:
             self._maker = self.batch_maker()
         batches = self._made((epoch, batch, ALL), self._maker, None if out is None else self._checked(out))
+        self._count_barren(batches)
         return batches[0] if batches else None
 
     def _checked(self, out: Any) -> Any:

@@ -83,11 +83,7 @@ class Plan:
 
         The names of files count and not their contents, nor the folder that they lie in; of arrays some rows.
         """
-        seen = hashlib.blake2b(digest_size=16)
-        for part in self._job().digested():
-            seen.update(len(part).to_bytes(8, "little"))
-            seen.update(part)
-        return seen.hexdigest()
+        return digest_of(self._job())
 
     @property
     def batch_bytes(self) -> int:
@@ -132,3 +128,12 @@ class Plan:
     def __setstate__(self, state: bytes) -> None:
         door, args, given = frame.read(memoryview(bytearray(state)))
         self.__init__(door, args, given)  # type: ignore[misc]  # a plan that is read is a new one
+
+
+def digest_of(job: Any) -> str:
+    """Return the digest of the plan that a feed's job is of."""
+    seen = hashlib.blake2b(digest_size=16)
+    for part in job.digested():
+        seen.update(len(part).to_bytes(8, "little"))
+        seen.update(part)
+    return seen.hexdigest()
