@@ -10,9 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
-import fastfeed as ff
-
-DataLoader = ff.torch.DataLoader  # it was: from torch.utils.data import DataLoader
+from fastfeed.torch import DataLoader  # it was: from torch.utils.data import DataLoader
 
 
 class Shapes(Dataset):  # type: ignore[type-arg]
