@@ -142,7 +142,9 @@ def test_the_wait_for_batches_is_in_the_logs_of_each_epoch() -> None:
         data = feed.to_keras()
         history = model().fit(data, verbose=0, epochs=2, callbacks=[adapter.DataWait(data)]).history
         assert len(history["data_wait_ms"]) == 2
-        assert all(80 < wait < 60_000 for wait in history["data_wait_ms"])
+        # Of the first epoch, Keras may have looked at all batches before it began.
+        assert history["data_wait_ms"][0] >= 0
+        assert 80 < history["data_wait_ms"][1] < 60_000
 
 
 def test_steps_per_epoch_cuts_the_feeds_epochs_and_goes_on_behind_the_cut(face: str) -> None:

@@ -78,7 +78,7 @@ def epoch(what: str, folder: str, ordered: bool, drained: bool) -> dict[str, obj
             digests.append(digest(what, batch))
             del batch
             if drained:
-                probe.wait_until_idle(feed, WORKERS)
+                probe.wait_until_idle(feed, len(probe.workers(feed)))
         hits, deaths = probe.kill_hits(feed), feed.stats().deaths
     return {"digests": digests, "deaths": deaths, "hits": hits, "errors": [error.index for error in feed.errors]}
 
