@@ -83,9 +83,17 @@ def _said(environment: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
         yield "JAX", jax.process_index(), jax.process_count()
     for variable, count in _VARIABLES:
         rank, world = environment.get(variable, ""), environment.get(count, "")
-        if variable != "LOCAL_RANK" and rank.isdecimal() and world.isdecimal():
-            yield f"{variable}={rank}", int(rank), int(world)
-            return
+        if variable == "LOCAL_RANK" or (rank in ("", "0") and not world):
+            continue
+        if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world)):
+            if not rank:
+                continue
+            raise ConfigError(
+                f"shard='auto': {variable}={rank} and {count}={world or 'nothing'} are no rank and number of ranks: "
+                f"start all ranks by one launcher, or pass shard=(rank, world)"
+            )
+        yield f"{variable}={rank}", int(rank), int(world)
+        return
 
 
 def warn_if_unsharded(shard: object) -> None:

@@ -131,6 +131,21 @@ def test_a_rank_within_a_node_is_no_shard(monkeypatch: pytest.MonkeyPatch) -> No
     assert rank.automatic() == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("given", "world", "text"),
+    [("3", "2", "RANK=3 and WORLD_SIZE=2"), ("1", None, "RANK=1 and WORLD_SIZE=nothing"), ("x", "2", "RANK=x")],
+)
+def test_a_launcher_that_is_half_there_is_no_shard(
+    given: str, world: str | None, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    monkeypatch.setenv("RANK", given)
+    if world is not None:
+        monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(ff.ConfigError, match=text):
+        auto()
+
+
 def test_a_shard_on_which_they_disagree_is_refused_with_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "3")

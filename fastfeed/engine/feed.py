@@ -189,6 +189,7 @@ class Feed(Faces):
                 self._brisk = asked_ns - before_ns < _BRISK_NS
                 if turn.over:
                     raise self._turns.ended()
+            self.job.ended()
         except Exception as error:
             if turn.over and not isinstance(error, FeedClosed):  # what was half done when the turn was ended
                 raise self._turns.ended() from error

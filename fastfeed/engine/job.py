@@ -163,6 +163,9 @@ class Job(Protocol):
     def run_here(self, units: Iterator[Any]) -> Iterator[Delivery]:
         """Do the same work in this process, for num_workers=0."""
 
+    def ended(self) -> None:
+        """Note that the loop has come to the end of an iteration."""
+
     # ---- when a worker has died ----
 
     def forbidden(self, row: int, rows: int) -> range:

@@ -240,6 +240,9 @@ class FunctionJob:
             with aside:
                 self._caller.close()
 
+    def ended(self) -> None:
+        """Nothing: what was delivered says it."""
+
     def length(self) -> int:
         """Nobody knows how much a generator yields."""
         raise TypeError("this feed has no len(): nobody knows how many items a generator yields")

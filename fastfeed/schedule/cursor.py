@@ -34,7 +34,7 @@ class Cursor:
     def load(self, position: Position) -> None:
         """Let the next iteration go on here."""
         self._start, self._moved = position.copy(), True
-        self._start.forget_complete(self._schedule.batches_of)
+        self._start.forget_complete(self._schedule.steps_of)
 
     def begin(self, epochs: int | None) -> Iterator[Unit]:
         """Begin an iteration of `epochs` epochs (None: for ever); yields units in the order of opening."""
@@ -54,7 +54,7 @@ class Cursor:
                 any_batch = True
             if not any_batch and not begun and not progress.first:
                 return  # the next epoch would have none either
-            if not any_batch and last is not None:
+            if not any_batch and last is not None and self._schedule.is_of_unknown_length:
                 last += 1  # it had been delivered to its end, which has shown only now
             epoch += 1
 
@@ -63,7 +63,12 @@ class Cursor:
         if epoch > self._newest:  # the iteration has gone on to a further epoch
             self._newest, self._start = epoch, self._at.after(epoch)
         self._at.of(epoch).advance(batch)
-        self._at.forget_complete(self._schedule.batches_of)
+        self._at.forget_complete(self._schedule.steps_of)
+        self._at.forget_before(epoch, self._schedule.batches_of)
+
+    def ended(self) -> None:
+        """Note that the loop has come to the end of its iteration: shards that are kept uneven do not do so at once."""
+        self._at = self._start
 
     def position(self) -> Position:
         """Where the loop stands: everything delivered so far is behind it."""

@@ -263,6 +263,10 @@ class ScheduledJob:
                 keep.discard(row)
         return (sorted(keep) if len(keep) < len(indices) else None), None
 
+    def ended(self) -> None:
+        """The loop has had its last batch, and asked for more."""
+        self._cursor.ended()
+
     def length(self) -> int:
         """Batches in an epoch."""
         order = self._schedule.order

@@ -69,6 +69,12 @@ class Position:
         """Whether nothing is delivered of any of these epochs."""
         return all(progress == Progress() for progress in self.progress)
 
+    def forget_before(self, epoch: int, batches_of: BatchesOf) -> None:
+        """Forget the epochs before this one that are delivered to this shard: no other is in them any more."""
+        while self.progress and self.epoch < epoch and self.progress[0].is_complete(batches_of):
+            self.epoch += 1
+            del self.progress[0]
+
     def after(self, epoch: int) -> Position:
         """Return the position behind an epoch, with what is delivered of later ones."""
         return Position(epoch + 1, [progress.copy() for progress in self.progress[epoch + 1 - self.epoch :]])

@@ -10,6 +10,8 @@ from typing import Any
 
 from fastfeed import options
 from fastfeed.errors import ConfigError
+from fastfeed.randomness.search import held_by
+from fastfeed.randomness.seeds import RandomAside
 from fastfeed.schedule.rest import Rest
 
 _WHAT = "pass an iterable of indices, or of lists of indices"
@@ -49,11 +51,12 @@ class SamplerOrder:
             self.length = len(sampler)
         except TypeError:
             return
-        for element in sampler:
-            self._element(element)
-            break
-        else:
-            raise options.wrong("sampler", sampler, f"{_WHAT}: this one is empty")
+        with RandomAside(held_by({"sampler": sampler}, {})):  # it is not to draw another order because of this
+            for element in sampler:
+                self._element(element)
+                break
+            else:
+                raise options.wrong("sampler", sampler, f"{_WHAT}: this one is empty")
 
     def left(self, epoch: int, rest: Rest) -> tuple[Iterator[list[int]], list[list[int]]]:
         """Return the elements of an epoch that are left, and a list that comes to hold its first ones, for padding."""
@@ -85,6 +88,8 @@ class SamplerOrder:
 
     def _element(self, given: Any) -> list[int]:
         """An index, or a list of them, checked, as a list."""
+        if isinstance(given, bool):
+            raise ConfigError(f"the sampler has yielded {given}: let it yield indices, such as numpy.flatnonzero(mask)")
         try:
             indices, listed = [operator.index(given)], False
         except TypeError:

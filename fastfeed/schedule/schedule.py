@@ -124,6 +124,11 @@ class Schedule:
         return 1 if isinstance(self.order, SamplerOrder) and self.order.listed else self.batch_size
 
     @property
+    def is_of_unknown_length(self) -> bool:
+        """Whether only the sampler will say when an epoch is over."""
+        return isinstance(self.order, SamplerOrder) and self.order.length is None
+
+    @property
     def most_rows(self) -> int:
         """The most samples that a batch may have."""
         return self.batch_size if isinstance(self.order, SamplerOrder) else min(self.batch_size, max(1, self.samples))
@@ -140,6 +145,12 @@ class Schedule:
     def batches_of(self, rest: Rest) -> int:
         """Return the number of this shard's batches in what is left of an epoch."""
         return -(-self.samples_of(rest) // self.step)
+
+    def steps_of(self, rest: Rest) -> int:
+        """Return the number of batches of the shard that has most of what is left of an epoch."""
+        if self.uneven != "keep" or self.drop_last:
+            return self.batches_of(rest)
+        return -(-rest.count(self.length) // (self.world * self.step))
 
     def deal(self, epoch: int, progress: Progress) -> Iterator[tuple[int, Part]]:
         """Yield the batches of an epoch that are not delivered, with what `fill` is told of each."""

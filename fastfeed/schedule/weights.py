@@ -81,8 +81,8 @@ class WeightedOrder:
         self.length = samples if given.num_samples is None else given.num_samples
         drawn = int(np.count_nonzero(values))
         if not given.replacement and self.length > drawn:
-            remedy = f"pass num_samples={drawn} or fewer: without replacement no more can be drawn than have a weight"
-            raise options.wrong("num_samples", self.length, remedy)
+            remedy = f"pass num_samples={drawn} or fewer with it: no more can be drawn than have a weight"
+            raise options.wrong("replacement", False, remedy)
         self._values = values
         self._seed = seed
         self._replacement = given.replacement

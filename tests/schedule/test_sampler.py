@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,26 @@ def test_a_sampler_is_told_the_epoch_and_gone_through_again() -> None:
     with ff.arrays(Y, sampler=Batched(sampler), batch_size=4, num_workers=0) as feed:
         feed.set_epoch(2)
         assert [batch.tolist() for batch in feed][:2] == [got[2][:1], got[2][1:5]]
+
+
+def test_a_seeded_sampler_gives_the_order_that_it_would_have_given() -> None:
+    class Drawing:
+        def __init__(self) -> None:
+            self.draws = random.Random(3)
+
+        def __len__(self) -> int:
+            return 40
+
+        def __iter__(self) -> Iterator[int]:
+            order = list(range(40))
+            self.draws.shuffle(order)
+            random.shuffle(order)
+            return iter(order)
+
+    random.seed(5)
+    alone = list(Drawing())
+    random.seed(5)
+    assert list(itertools.chain(*batches(sampler=Drawing()))) == alone
 
 
 def test_an_endless_sampler_is_read_no_further_than_is_needed() -> None:
@@ -234,6 +255,7 @@ def test_a_sample_without_a_label_is_no_class(photos: Path) -> None:
         ({"sampler": [40]}, "the sampler has yielded 40, and there are 40 samples: let it yield indices from 0 to 39"),
         ({"sampler": iter([1, -1])}, "the sampler has yielded -1"),
         ({"sampler": ["a"]}, "the sampler has yielded 'a': pass an iterable of indices"),
+        ({"sampler": [True, False]}, r"the sampler has yielded True: let it yield indices, such as numpy\.flatnonzero"),
         ({"sampler": [1.5]}, "the sampler has yielded 1.5"),
         ({"sampler": [1, [2]]}, "the sampler yields indices and lists"),
         ({"sampler": [[]]}, "an empty list"),
@@ -261,7 +283,7 @@ def test_what_weights_cannot_be_is_refused_at_once() -> None:
         ff.Weights([1.0], num_samples=0)
     with pytest.raises(ff.ConfigError, match="replacement='no'"):
         ff.Weights([1.0], replacement="no")  # type: ignore[arg-type]
-    with pytest.raises(ff.ConfigError, match="num_samples=40: pass num_samples=39 or fewer"):
+    with pytest.raises(ff.ConfigError, match="replacement=False: pass num_samples=39 or fewer with it"):
         batches(weights=ff.Weights(Y, replacement=False))
 
 
