@@ -38,7 +38,14 @@ def descendants() -> list[psutil.Process]:
 def makers() -> list[psutil.Process]:
     """The actors that there are, with their workers."""
     actors = [each for each in descendants() if b"MakerActor" in cmdline(each)]
-    return actors + [worker for actor in actors for worker in actor.children()]
+    return actors + [worker for actor in actors for worker in children(actor)]
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return []
 
 
 def cmdline(process: psutil.Process) -> bytes:
