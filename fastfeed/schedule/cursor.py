@@ -62,7 +62,11 @@ class Cursor:
         """Note a delivered batch."""
         if epoch > self._newest:  # the iteration has gone on to a further epoch
             self._newest, self._start = epoch, self._at.after(epoch)
-        self._at.of(epoch).advance(batch)
+        progress = self._at.of(epoch)
+        progress.advance(batch)
+        whole = progress.rest is ALL and progress.total is None
+        if whole and progress.first < self._schedule.batches and epoch == self._at.epoch:
+            return  # what nearly every batch comes to
         self._at.forget_complete(self._schedule.steps_of)
         self._at.forget_before(epoch, self._schedule.batches_of)
 
