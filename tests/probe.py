@@ -149,6 +149,12 @@ def is_leased(feed: ff.Feed, slot: int) -> bool:
     return feed._running.ring._shared.is_leased(slot)
 
 
+def remembered(feed: ff.Feed) -> tuple[int, int]:
+    """How many chunks and epochs a feed over a sequence keeps for its state."""
+    delivered = feed.job._delivered
+    return len(delivered._noted), len(delivered._at.progress)
+
+
 def chunk_size(feed: ff.Feed) -> int:
     """How many items the next chunk of a map will have."""
     return feed.job._chunk

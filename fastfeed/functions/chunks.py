@@ -95,7 +95,7 @@ class ChunksJob(FunctionJob):
         """Each epoch with the parts of the iterable that it goes through: where one begins, and its items."""
         position = None
         if self._delivered is not None:
-            position = self._delivered.begin()
+            position = self._delivered.begin(self._schedule().n)
             super().set_epoch(position.epoch)
         for epoch in self._epochs(epochs):
             rest = ALL if position is None else position.of(epoch).rest
@@ -270,7 +270,7 @@ class ChunksJob(FunctionJob):
         if self._delivered is None:
             return super().state(ordered, waiting)
         schedule = self._schedule()
-        return saved(self._delivered.position(waiting, schedule.n), schedule, schedule.fingerprint(), ordered)
+        return saved(self._delivered.position(waiting), schedule, schedule.fingerprint(), ordered)
 
     def load(self, given: Any) -> None:
         """Go on there, for a sequence."""

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from fastfeed.engine.feed import TOGETHER
 from fastfeed.schedule.progress import Position
+from fastfeed.schedule.rest import Rest
 
 # Results that are handed over later lie in the last so many chunks, and those without any result wait for nobody.
 _NOTED = 2 * TOGETHER
@@ -29,18 +30,21 @@ class Delivered:
         self.moved = False  # whether that is not simply after this one
         self._batched = batched
         self._at = Position()
-        # The last chunks, joined where one follows the other and nothing is missing: epoch, index of the first item,
-        # items, results, and the offsets of items without one.
+        # The last chunks, joined where one follows the other, nothing is missing and results are of as many items: the
+        # epoch, index of the first item, items, results, and the offsets of items without one.
         self._noted: deque[tuple[int, int, int, int, Collection[int]]] = deque()
         self._joined = (-1, 0)  # epoch and first item of those that are being joined
+        self._each = 1  # items of one of their results
         self._next = -1  # the item that would join them
+        self._items = 0  # of an epoch
 
     def move(self, position: Position) -> None:
         """Let the next iteration begin here."""
         self.start, self.moved = position, True
 
-    def begin(self) -> Position:
-        """Begin an iteration: where."""
+    def begin(self, items: int) -> Position:
+        """Begin an iteration over epochs of so many items: where."""
+        self._items = items
         self._at, self.moved = self.start, False
         self._noted.clear()
         self._joined, self._next = (-1, 0), -1
@@ -49,28 +53,30 @@ class Delivered:
 
     def note(self, epoch: int, first: int, items: int, results: int, missing: Collection[int]) -> None:
         """Note the results of a chunk, or of as many of its items as are done for good."""
-        if first == self._next and epoch == self._joined[0] and not missing:
+        each = items if self._batched else 1
+        if first == self._next and epoch == self._joined[0] and each == self._each and not missing:
             self._next = first + items
             return
         self._end_joined()
         if epoch >= self.start.epoch:
             self.start = self._at.after(epoch)
-        if missing or self._batched:
+        if missing:
             self._noted.append((epoch, first, items, results, missing))
         else:
-            self._joined, self._next = (epoch, first), first + items
+            self._joined, self._each, self._next = (epoch, first), each, first + items
         if len(self._noted) > _NOTED:
             epoch, first, items, _, _ = self._noted.popleft()
             self._count(self._at, epoch, first, items)
+            self._at.forget_complete(self._left)  # or a loop over many epochs would keep one after the other
 
     def _end_joined(self) -> None:
         if self._next >= 0:
             (epoch, first), items = self._joined, self._next - self._joined[1]
-            self._noted.append((epoch, first, items, items, ()))
+            self._noted.append((epoch, first, items, items // self._each, ()))
             self._next = -1
 
-    def position(self, waiting: int, count: int) -> Position:
-        """Where the loop stands, which has not had the last so many results, of an epoch of so many items."""
+    def position(self, waiting: int) -> Position:
+        """Where the loop stands, which has not had the last so many results."""
         if self.moved:
             return self.start
         at = self._at.copy()
@@ -80,15 +86,16 @@ class Delivered:
             epoch, first, items, results, missing = noted.pop()
             had = results - waiting
             if had > 0:  # up to the first result that the loop has not had
-                end = had if not missing else [at for at in range(items) if at not in missing][had]
+                end = had * (items // results) if not missing else [at for at in range(items) if at not in missing][had]
                 noted.append((epoch, first, end, had, ()))
             waiting = max(0, -had)
         for epoch, first, items, _, _ in noted:
             self._count(at, epoch, first, items)
-        while at.progress and not at.progress[0].rest.count(count):
-            at.epoch += 1
-            del at.progress[0]
+        at.forget_complete(self._left)
         return at
+
+    def _left(self, rest: Rest) -> int:
+        return rest.count(self._items)
 
     @staticmethod
     def _count(at: Position, epoch: int, first: int, items: int) -> None:

@@ -8,6 +8,7 @@ import json
 import random
 from typing import Any
 
+import probe
 import pytest
 from user_functions import draw, fails_at_every_third, square
 
@@ -88,6 +89,17 @@ def test_another_epoch_begins_whole_after_a_resumed_one() -> None:
         assert feed.state_dict()["epoch"] == 2
         feed.set_epoch(9)
         assert feed.state_dict()["epoch"] == 9
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 2}], ids=str)
+def test_a_loop_over_many_epochs_remembers_no_more_than_a_few(options: dict[str, int]) -> None:
+    with ff.map(square, range(4), num_workers=0, **options) as feed:
+        for _ in itertools.islice(feed.repeat(), 9000 * (2 if options else 4)):
+            pass
+        assert feed.state_dict()["epoch"] == 9000
+        chunks, epochs = probe.remembered(feed)
+        assert chunks <= 8192 + 1  # and the one that the next would join
+        assert epochs <= 2
 
 
 def test_a_state_of_another_seed_or_length_is_refused() -> None:
