@@ -117,7 +117,7 @@ def ring_of(shape: Shape, slots: int | None, held: int, workers: int, remedy: st
         slots = min(max(slots + held - 1, held + 2), MAX_SLOTS)
     if shape.row_bytes is None:
         return PayloadRing(slots, workers, remedy, shape.plain)
-    return Ring(slots, shape.rows, shape.row_bytes, workers, remedy)
+    return Ring(slots, shape.rows, shape.row_bytes, workers, remedy, shape.cell_rows)
 
 
 def _sparse_bytes() -> int:

@@ -53,6 +53,8 @@ class Shape(NamedTuple):
         Rows of a slot.
     row_bytes : int or None
         Bytes of a row; None where a slot carries one payload.
+    cell_rows : int
+        Rows that a worker takes at once, at least.
     plain : bytes
         How a payload begins that may be copied out of its slot.
     """
@@ -60,6 +62,7 @@ class Shape(NamedTuple):
     slots: int
     rows: int = 1
     row_bytes: int | None = None
+    cell_rows: int = 1
     plain: bytes = b""
 
 
@@ -122,6 +125,8 @@ class Ring:
         Entries of the worker table.
     remedy : str
         What the user can do where the memory is too small.
+    cell_rows : int
+        Rows of a cell, at least.
 
     Raises
     ------
@@ -131,10 +136,12 @@ class Ring:
 
     payloads = False
 
-    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = LESS) -> None:
-        # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
-        # would only make the scan for an open one longer.
-        rows_per_cell = -(-rows // 64)
+    def __init__(
+        self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = LESS, cell_rows: int = 1
+    ) -> None:
+        # Cells are small, so that a slot's last rows are shared out too; more of them than 64 would only make the scan
+        # for an open one longer.
+        rows_per_cell = max(min(cell_rows, rows), -(-rows // 64))
         self.size = size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
         self._remedy = remedy
         self._row_bytes = row_bytes

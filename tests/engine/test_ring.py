@@ -364,6 +364,20 @@ def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Rin
         ring.complete(slot)
 
 
+def test_rows_are_taken_by_as_many_as_a_cell_is_to_have() -> None:
+    ring = Ring(slots=1, rows=7, row_bytes=16, workers=1, cell_rows=3)
+    worker = _native.FunctionWorker(probe.mapping(ring), 0, -1, -1)
+    try:
+        slot = open_batch(ring, rows=7)
+        for _ in range(3):
+            assert not ring.complete(slot)
+            assert worker.take() == slot.number
+            worker.reply(0, 0, 1)
+        assert ring.complete(slot)
+    finally:
+        ring.close()
+
+
 def carry(ring: PayloadRing, size: int) -> int:
     """Pass a payload through the first free slot; the bytes that the slot has then."""
     slot = ring.next_free()
