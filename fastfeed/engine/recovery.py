@@ -87,13 +87,13 @@ class Recovery:
             left += [self._timeout + _LOAD_S - spent for *_, spent in self._crew.loading()]
         return max(0.0, min(left))
 
-    def doubt(self, held_off: bool) -> None:
+    def doubt(self, early: bool) -> None:
         """Nothing came in time: whoever was woken for the work may be stopped.  The others look, and it is named.
 
-        Not each time where the feed waits for so short a time only because its source is held off.
+        Not each time where the feed waits for a short time only, because its source is held off or its units are small.
         """
         now = time.monotonic()
-        if held_off and now - self._doubted_at < _DOUBT_S:
+        if early and now - self._doubted_at < _DOUBT_S:
             return
         self._doubted_at = now
         self._crew.wake()

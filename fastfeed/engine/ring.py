@@ -55,6 +55,8 @@ class Shape(NamedTuple):
         Bytes of a row; None where a slot carries one payload.
     cell_rows : int
         Rows that a worker takes at once, at least.
+    spare : int
+        Slots besides, for units that come and go in next to no time.
     plain : bytes
         How a payload begins that may be copied out of its slot.
     """
@@ -63,6 +65,7 @@ class Shape(NamedTuple):
     rows: int = 1
     row_bytes: int | None = None
     cell_rows: int = 1
+    spare: int = 0
     plain: bytes = b""
 
 
@@ -181,6 +184,9 @@ class Ring:
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
             for number in range(slots)
         ]
+        # How many are in flight at most, unless units come and go in next to no time.
+        self.usual = slots
+        # The one that was used last is used next: it is in the caches, and spare ones that are not needed cost nothing.
         self._free = deque(self.slots)
         self._held: list[Slot] = []  # leased or draining
         self._sequence = 0
@@ -244,7 +250,8 @@ class Ring:
 
     def complete(self, slot: Slot) -> bool:
         """Whether every row of an open slot is done, read off its cells."""
-        return _sound(self._shared.check(slot.number, slot.sequence, slot.rows)) == 1
+        state = self._shared.check(slot.number, slot.sequence, slot.rows)
+        return _sound(state) == 1 if state < 0 else state == 1
 
     def lease(self, slot: Slot) -> _native.Lease:
         """What exports a slot's memory and keeps it from being used again; may be had before the slot is complete."""
@@ -303,7 +310,7 @@ class Ring:
         self._release(slot)
         slot.state = FREE
         slot.unit = None
-        self._free.append(slot)
+        self._free.appendleft(slot)
 
     def sweep(self) -> bool:
         """Bring back the slots that nobody refers to or writes to any more; whether any slot is free then.
@@ -348,9 +355,9 @@ class Ring:
 
     # ---- workers ----
 
-    def want_signal(self, each_cell: bool = False) -> None:
-        """Have the workers signal when a batch may be complete, or whenever they have finished a cell."""
-        self._shared.set_waiting(_native.WAIT_CELL if each_cell else _native.WAIT_BATCH)
+    def want_signal(self, after: int = _native.WAIT_BATCH) -> None:
+        """Have the workers signal when a batch may be complete, after each cell, or after several batches."""
+        self._shared.set_waiting(after)
 
     def want_no_signal(self) -> None:
         """Save the workers the signals: the consumer is awake."""
