@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -46,8 +47,7 @@ from fastfeed.rank import rank_here
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
-# And faster than this they are not worth waking the consumer for each, where a slot is one unit.  It looks by itself
-# when as long again has passed, for the next unit may take long.
+# Nor, faster than this, the consumer for each.  It looks by itself after as long again: the next may take long.
 _SMALL_NS = 1_000_000
 # No more batches than this are handed over together.
 TOGETHER = 4096
@@ -367,6 +367,7 @@ class Feed(Faces):
             if not crew.wait(recovery.until_deadline(at_most_s)):
                 self._small = False
                 recovery.doubt(early=at_most_s is not None)
+            running.looked_ns = time.monotonic_ns()
         finally:
             ring.want_no_signal()
         if turn.over:

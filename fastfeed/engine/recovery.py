@@ -80,7 +80,10 @@ class Recovery:
 
     def until_deadline(self, at_most: float | None = None) -> float:
         """Seconds until the first worker will have spent too long on what it does, or until it is time for a look."""
-        left = [_DOUBT_S if at_most is None else min(_DOUBT_S, at_most)]
+        longest = _DOUBT_S if at_most is None else min(_DOUBT_S, at_most)
+        if self._timeout is None and self._crew.is_whole:
+            return longest
+        left = [longest]
         left += [DYING_S - spent for *_, spent in self._crew.dying()]
         if self._timeout is not None:
             left.append(self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
@@ -114,6 +117,8 @@ class Recovery:
         """
         if self._timeout is not None:
             self._end_the_late(self._timeout)
+        elif self._crew.is_whole:
+            return
         if self._crew.unburied:
             self.bury()
         self._crew.restart_due()
