@@ -108,7 +108,8 @@ static int take_component(ff_baseline *d, const struct jpeg_decompress_struct *c
             return 0;
         m->quantiser[i] = (int16_t)c->quant_tbl_ptrs[q]->quantval[i];
     }
-    m->codes = ff_codes_for(&d->store, c->dc_huff_tbl_ptrs[dc], c->ac_huff_tbl_ptrs[ac]);
+    const int passing = d->denominator > 2 || d->from_mcu > 0 || d->to_mcu < d->mcus_x || d->first_row > 0;
+    m->codes = ff_codes_for(&d->store, c->dc_huff_tbl_ptrs[dc], c->ac_huff_tbl_ptrs[ac], passing);
     m->h = luma ? d->h : 1;
     m->v = luma ? d->v : 1;
     m->first = d->per_mcu;

@@ -6,9 +6,30 @@
 
 #define LOOKS (1u << FF_LOOK)
 
-static int make_code(ff_code *c, const JHUFF_TBL *from, int dc)
+/* What whole symbols, with their values, begin so: bits | how far the position moves << 8 | value << 16; FF_END for the end of
+ * a block; 0: not whole. */
+typedef int32_t valued[LOOKS];
+
+/* A code of this length, followed by the value's bits: what it says of all that begins so. */
+static void put_valued(valued table, uint32_t code, int length, int symbol, int dc)
+{
+    const int extra = symbol & 15, run = symbol >> 4, whole = length + extra;
+    if (whole > FF_LOOK)
+        return;
+    const int move = dc ? 0 : extra != 0 || run == 15 ? run + 1 : FF_END;
+    int32_t *to = table + (code << (FF_LOOK - length));
+    for (int32_t bits = 0; bits < 1 << extra; bits++) {
+        const int32_t value = extra == 0 ? 0 : ff_signed_value(bits, extra);
+        const int32_t one = whole | move << 8 | value * 65536;
+        for (int k = 0; k < 1 << (FF_LOOK - whole); k++)
+            *to++ = one;
+    }
+}
+
+static int make_code(ff_code *c, valued table, const JHUFF_TBL *from, int dc)
 {
     memset(c, 0, sizeof *c);
+    memset(table, 0, sizeof(valued));
     uint32_t code = 0;
     int32_t at = 0;
     for (int length = 1; length <= 16; length++) {
@@ -20,9 +41,11 @@ static int make_code(ff_code *c, const JHUFF_TBL *from, int dc)
             if (dc ? value > 11 : (value & 15) > 10) /* more than a baseline coefficient has */
                 return 0;
             c->values[at] = value;
-            if (length <= FF_LOOK)
-                for (uint32_t k = 0; k < 1u << (FF_LOOK - length); k++)
-                    c->symbol[(code << (FF_LOOK - length)) + k] = (uint16_t)(length << 8 | value);
+            if (length > FF_LOOK)
+                continue;
+            for (uint32_t k = 0; k < 1u << (FF_LOOK - length); k++)
+                c->symbol[(code << (FF_LOOK - length)) + k] = (uint16_t)(length << 8 | value);
+            put_valued(table, code, length, value, dc);
         }
         if (code == 1u << length) /* all ones is no code */
             return 0;
@@ -43,26 +66,12 @@ unsigned ff_code_long(const ff_code *code, uint64_t bits)
     return 0;
 }
 
-/* A symbol with its value, where both are whole: bits | how far the position moves << 8 | value << 16; FF_END for the end
- * of a block; 0: not whole. */
-static int32_t valued(const ff_code *c, uint32_t look, int dc)
-{
-    const unsigned symbol = c->symbol[look];
-    const int extra = symbol & 15, run = symbol >> 4 & 15, whole = (int)(symbol >> 8) + extra;
-    if (symbol == 0 || whole > FF_LOOK)
-        return 0;
-    if (extra == 0)
-        return whole | (dc ? 0 : run != 15 ? FF_END : 16) << 8;
-    const int32_t bits = (int32_t)(look >> (FF_LOOK - whole)) & ((1 << extra) - 1);
-    return whole | (dc ? 0 : run + 1) << 8 | ff_signed_value(bits, extra) * 65536;
-}
-
 static uint64_t entry(uint64_t bits, uint64_t move, uint64_t first_move, int32_t first, int32_t second)
 {
     return bits | move << 8 | first_move << 16 | (uint64_t)(uint16_t)first << 32 | (uint64_t)(uint16_t)second << 48;
 }
 
-/* first: as valued gives it for all looks of this table's symbol; second: for those of a coefficient. */
+/* first: of this table's symbols; second: of coefficients. */
 static void make_entries(uint64_t *table, const ff_code *code, const int32_t *first, const int32_t *second)
 {
     for (uint32_t look = 0; look < LOOKS; look++) {
@@ -106,16 +115,12 @@ static void make_passes(uint16_t *table, const int32_t *others)
 
 static int make(ff_codes *c, const JHUFF_TBL *dc, const JHUFF_TBL *ac)
 {
-    int32_t levels[LOOKS], others[LOOKS];
-    if (!make_code(&c->dc_code, dc, 1) || !make_code(&c->ac_code, ac, 0))
+    valued levels;
+    if (!make_code(&c->dc_code, levels, dc, 1) || !make_code(&c->ac_code, c->others, ac, 0))
         return 0;
-    for (uint32_t look = 0; look < LOOKS; look++) {
-        levels[look] = valued(&c->dc_code, look, 1);
-        others[look] = valued(&c->ac_code, look, 0);
-    }
-    make_entries(c->dc, &c->dc_code, levels, others);
-    make_entries(c->ac, &c->ac_code, others, others);
-    make_passes(c->pass, others);
+    make_entries(c->dc, &c->dc_code, levels, c->others);
+    make_entries(c->ac, &c->ac_code, c->others, c->others);
+    c->passes = 0;
     c->dc_from = *dc;
     c->ac_from = *ac;
     return 1;
@@ -126,15 +131,13 @@ static int same_code(const JHUFF_TBL *a, const JHUFF_TBL *b)
     return memcmp(a->bits, b->bits, sizeof a->bits) == 0 && memcmp(a->huffval, b->huffval, sizeof a->huffval) == 0;
 }
 
-const ff_codes *ff_codes_for(ff_code_store *store, const JHUFF_TBL *dc, const JHUFF_TBL *ac)
+static ff_codes *kept(ff_code_store *store, const JHUFF_TBL *dc, const JHUFF_TBL *ac)
 {
     int oldest = 0;
     for (int i = 0; i < FF_CODES_KEPT; i++) {
         ff_codes *c = store->made[i];
-        if (c != NULL && c->used != 0 && same_code(&c->dc_from, dc) && same_code(&c->ac_from, ac)) {
-            c->used = ++store->now;
+        if (c != NULL && c->used != 0 && same_code(&c->dc_from, dc) && same_code(&c->ac_from, ac))
             return c;
-        }
         if (store->made[oldest] != NULL && (c == NULL || c->used < store->made[oldest]->used))
             oldest = i;
     }
@@ -144,9 +147,18 @@ const ff_codes *ff_codes_for(ff_code_store *store, const JHUFF_TBL *dc, const JH
     if (c == NULL)
         return NULL;
     c->used = 0;
-    if (!make(c, dc, ac))
+    return make(c, dc, ac) ? c : NULL;
+}
+
+const ff_codes *ff_codes_for(ff_code_store *store, const JHUFF_TBL *dc, const JHUFF_TBL *ac, int passing)
+{
+    ff_codes *c = kept(store, dc, ac);
+    if (c == NULL)
         return NULL;
     c->used = ++store->now;
+    if (passing && !c->passes)
+        make_passes(c->pass, c->others);
+    c->passes |= passing;
     return c;
 }
 

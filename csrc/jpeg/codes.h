@@ -36,8 +36,10 @@ typedef struct ff_code {
 
 typedef struct ff_codes {
     uint64_t dc[1 << FF_LOOK], ac[1 << FF_LOOK];
-    uint16_t pass[1 << FF_PASS]; /* the same without values, of as many symbols as are whole */
+    uint16_t pass[1 << FF_PASS]; /* the same without values, of as many symbols as are whole; made when first asked for */
     ff_code dc_code, ac_code;
+    int32_t others[1 << FF_LOOK]; /* one coefficient each: bits | how far the position moves << 8 | value << 16 */
+    int passes;                   /* pass is made */
     JHUFF_TBL dc_from, ac_from; /* what they were made from */
     uint64_t used;              /* when last */
 } ff_codes;
@@ -50,8 +52,9 @@ typedef struct ff_code_store {
     uint64_t now;
 } ff_code_store;
 
-/* The tables of this pair of codes, kept from image to image.  NULL: not ones that a baseline JPEG has, or no memory. */
-const ff_codes *ff_codes_for(ff_code_store *store, const JHUFF_TBL *dc, const JHUFF_TBL *ac);
+/* The tables of this pair of codes, kept from image to image; passing: blocks will be passed over.  NULL: not ones that a
+ * baseline JPEG has, or no memory. */
+const ff_codes *ff_codes_for(ff_code_store *store, const JHUFF_TBL *dc, const JHUFF_TBL *ac, int passing);
 void ff_codes_free(ff_code_store *store);
 
 /* A whole symbol that begins these bits (left-aligned): length << 8 | value; 0 where there is no such code. */
