@@ -34,7 +34,7 @@ typedef struct component {
 } component;
 
 struct ff_baseline {
-    ff_block blocks[FF_STRIP + 1]; /* and one of zeros */
+    ff_block blocks[FF_STRIP + 4]; /* and some of zeros */
     ff_scan scan;
     const ff_codes *order[FF_STRIP];
     uint8_t keep[FF_STRIP], nothing[FF_STRIP]; /* coefficients that are read of each block */
@@ -231,7 +231,7 @@ static void forget(ff_baseline *d, int blocks)
         d->blocks[i].coef[0] = 0;
 }
 
-/* Means of across x down pixels of two blocks, each 1, 2 or 4. */
+/* Means of across x down pixels of four blocks, each 1, 2 or 4. */
 static void shrink(const ff_frame_loops *loops, const uint8_t *pixels, int across, int down, uint8_t *to, int64_t stride)
 {
     if (across == 2 && down == 2) {
@@ -239,33 +239,33 @@ static void shrink(const ff_frame_loops *loops, const uint8_t *pixels, int acros
         return;
     }
     for (int y = 0; y < 8 / down; y++)
-        for (int x = 0; x < 16 / across; x++) {
+        for (int x = 0; x < 32 / across; x++) {
             int sum = across * down / 2;
             for (int v = 0; v < down; v++)
                 for (int u = 0; u < across; u++)
-                    sum += pixels[(y * down + v) * 16 + x * across + u];
+                    sum += pixels[(y * down + v) * 32 + x * across + u];
             to[y * stride + x] = (uint8_t)(sum / (across * down));
         }
 }
 
-/* Two blocks side by side to their place.  0: these coefficients are left to the library. */
-static int transform_pair(const ff_baseline *d, const component *m, int16_t *left, int16_t *right, uint8_t *to)
+/* Four blocks side by side to their place.  0: these coefficients are left to the library. */
+static int transform_four(const ff_baseline *d, const component *m, int16_t *const blocks[4], uint8_t *to)
 {
     if (m->parts_x == 8 && m->parts_y == 8)
-        return d->loops->transform(left, right, m->quantiser, to, m->stride);
+        return d->loops->transform(blocks, m->quantiser, to, m->stride);
     if (m->keep == 64) {
-        uint8_t pixels[8 * 16];
-        if (!d->loops->transform(left, right, m->quantiser, pixels, 16))
+        uint8_t pixels[8 * 32];
+        if (!d->loops->transform(blocks, m->quantiser, pixels, 32))
             return 0;
         shrink(d->loops, pixels, 8 / m->parts_x, 8 / m->parts_y, to, m->stride);
         return 1;
     }
-    ff_means_put(&m->means, left, to, m->stride);
-    ff_means_put(&m->means, right, to + m->parts_x, m->stride);
+    for (int k = 0; k < 4; k++)
+        ff_means_put(&m->means, blocks[k], to + k * m->parts_x, m->stride);
     return 1;
 }
 
-/* The strip that begins at MCU x to its place in the planes, two blocks at a time. */
+/* The strip that begins at MCU x to its place in the planes, four blocks at a time. */
 static int transform_strip(ff_baseline *d, int64_t x, int mcus)
 {
     int good = 1;
@@ -273,12 +273,15 @@ static int transform_strip(ff_baseline *d, int64_t x, int mcus)
         component *m = &d->component[k];
         for (int row = 0; row < m->v; row++) {
             uint8_t *to = m->plane + (m->parts_y * row + 1) * m->stride + (x - d->from_mcu) * m->h * m->parts_x;
-            ff_block *block = d->blocks + m->first + row * m->h;
-            const int step = m->h == 2 ? 1 : d->per_mcu; /* to the block on the right */
-            for (int left = mcus * m->h; left > 0; left -= 2, to += 2 * m->parts_x) {
-                ff_block *right = left > 1 ? block + step : d->blocks + FF_STRIP;
-                good &= transform_pair(d, m, block->coef, right->coef, to);
-                block += m->h == 2 ? d->per_mcu : 2 * step;
+            const int n = mcus * m->h;
+            for (int i = 0; i < n; i += 4, to += 4 * m->parts_x) {
+                int16_t *four[4];
+                for (int j = 0; j < 4; j++) {
+                    const int mcu = m->h == 2 ? (i + j) / 2 : i + j, column = m->h == 2 ? j % 2 : 0;
+                    const int at = i + j < n ? mcu * d->per_mcu + m->first + row * m->h + column : FF_STRIP + j;
+                    four[j] = d->blocks[at].coef;
+                }
+                good &= transform_four(d, m, four, to);
             }
         }
     }

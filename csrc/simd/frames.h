@@ -18,11 +18,11 @@
 typedef struct ff_frame_loops {
     int bmi2; /* the processor has BMI2 */
 
-    /* Two blocks of 8 x 8 coefficients, dequantised and transformed, to 8 rows of 16 bytes; then the coefficients are zero.
+    /* Four blocks of 8 x 8 coefficients, dequantised and transformed, to 8 rows of 32 bytes; then the coefficients are zero.
      * quantiser: 64 values of at most 255, in natural order.  0: a column is beyond FF_COLUMN_MOST. */
-    int (*transform)(int16_t *left, int16_t *right, const int16_t *quantiser, uint8_t *to, int64_t stride);
+    int (*transform)(int16_t *const blocks[4], const int16_t *quantiser, uint8_t *to, int64_t stride);
 
-    /* The rounded means of squares of 2 x 2 pixels, of 8 rows of 16 bytes without gaps: 4 rows of 8 bytes. */
+    /* The rounded means of squares of 2 x 2 pixels, of 8 rows of 32 bytes without gaps: 4 rows of 16 bytes. */
     void (*halve)(const uint8_t *pixels, uint8_t *to, int64_t stride);
 
     /* n samples to 2 n: each is 3/4 itself and 1/4 its neighbour.  from[-1] and from[n] are those of the first and of the

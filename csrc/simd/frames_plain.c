@@ -54,17 +54,20 @@ static int one_block(int16_t *coef, const int16_t *quantiser, uint8_t *to, int64
     return 1;
 }
 
-static int transform(int16_t *left, int16_t *right, const int16_t *quantiser, uint8_t *to, int64_t stride)
+static int transform(int16_t *const blocks[4], const int16_t *quantiser, uint8_t *to, int64_t stride)
 {
-    return one_block(left, quantiser, to, stride) && one_block(right, quantiser, to + 8, stride);
+    for (int k = 0; k < 4; k++)
+        if (!one_block(blocks[k], quantiser, to + 8 * k, stride))
+            return 0;
+    return 1;
 }
 
 static void halve(const uint8_t *pixels, uint8_t *to, int64_t stride)
 {
-    for (int y = 0; y < 4; y++, pixels += 32)
-        for (int x = 0; x < 8; x++)
+    for (int y = 0; y < 4; y++, pixels += 64)
+        for (int x = 0; x < 16; x++)
             to[y * stride + x] =
-                (uint8_t)((pixels[2 * x] + pixels[2 * x + 1] + pixels[2 * x + 16] + pixels[2 * x + 17] + 2) >> 2);
+                (uint8_t)((pixels[2 * x] + pixels[2 * x + 1] + pixels[2 * x + 32] + pixels[2 * x + 33] + 2) >> 2);
 }
 
 static void widen(uint8_t *to, const uint8_t *from, int64_t n)
