@@ -128,7 +128,7 @@ static inline __attribute__((always_inline)) int pass_rest(ff_bits *at, uint64_t
 {
     ff_bits b = *at;
     for (;;) {
-        uint64_t e, next; /* three look-ups a round, as in read_block */
+        uint64_t e, next; /* 3 FF_PASS_MOST + FF_PASS bits a round */
 #define STEP                                                                                                               \
     e = codes->pass[b.bits >> (64 - FF_PASS)];                                                                             \
     next = position + (e >> 8);                                                                                            \
@@ -191,22 +191,35 @@ static inline __attribute__((always_inline)) int read_first(ff_bits *at, int16_t
         position = 0;
     }
     while (position + 1 < keep) {
-        if (b.have < 32)
-            ff_refill(&b);
-        e = codes->ac[b.bits >> (64 - FF_LOOK)];
-        const uint64_t next = position + MOVE_OF(e);
-        if (LIKELY(next < 63 || (next >= FF_END && next < FF_END + 63))) {
-            coef[NATURAL[next]] = SECOND_OF(e);
+        uint64_t next; /* how many look-ups there are would be a guess for the processor: three, though fewer might do */
+#define STEP                                                                                                               \
+    e = codes->ac[b.bits >> (64 - FF_LOOK)];                                                                               \
+    next = position + MOVE_OF(e);                                                                                          \
+    if (next >= 63)                                                                                                        \
+        goto unusual;                                                                                                      \
+    coef[NATURAL[next]] = SECOND_OF(e);                                                                                    \
+    coef[NATURAL[position + FIRST_MOVE_OF(e)]] = FIRST_OF(e);                                                              \
+    position = next;                                                                                                       \
+    b.bits <<= BITS_OF(e);                                                                                                 \
+    b.have -= BITS_OF(e)
+        STEP;
+        STEP;
+        STEP;
+        ff_refill(&b);
+        continue;
+    unusual:
+        if (LIKELY(next >= FF_END && next < FF_END + 63)) {
             coef[NATURAL[position + FIRST_MOVE_OF(e)]] = FIRST_OF(e);
-            position = next;
+            position = FF_END;
             b.bits <<= BITS_OF(e);
             b.have -= BITS_OF(e);
-            continue;
+            break;
         }
         int32_t value;
         ff_bits slow = b;
         const unsigned symbol = symbol_at(&slow, &codes->ac_code, &value);
         b = slow;
+        ff_refill(&b);
         if (symbol == 0)
             return 0;
         if ((symbol & 15) == 0 && (symbol >> 4 & 15) != 15) {

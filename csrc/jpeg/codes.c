@@ -97,17 +97,20 @@ static void make_entries(uint64_t *table, const ff_code *code, const int32_t *fi
     }
 }
 
-static void make_passes(uint16_t *table, const int32_t *others)
+static void make_passes(uint16_t *table, const ff_code *code)
 {
-    for (uint32_t look = 0; look < 1u << FF_PASS; look++) {
+    const uint32_t all = (1u << FF_PASS) - 1;
+    for (uint32_t look = 0; look <= all; look++) {
         int used = 0, move = 0;
         while (used < FF_PASS && move < FF_END) {
-            const int32_t one = others[(look << used & ((1u << FF_PASS) - 1)) >> (FF_PASS - FF_LOOK)];
-            const int bits = one & 0xff, more = one >> 8 & 0xff;
-            if (one == 0 || used + bits > FF_PASS || (more != FF_END && move + more > 63))
+            const unsigned symbol = code->symbol[(look << used & all) >> (FF_PASS - FF_LOOK)];
+            const int length = (int)(symbol >> 8), run = symbol >> 4 & 15, extra = symbol & 15;
+            const int more = extra != 0 || run == 15 ? run + 1 : FF_END;
+            if (symbol == 0 || used + length > FF_PASS || used + length + extra > FF_PASS_MOST ||
+                (more != FF_END && move + more > 63))
                 break;
             move += more;
-            used += bits;
+            used += length + extra;
         }
         table[look] = (uint16_t)(used == 0 ? FF_ASIDE << 8 : used | move << 8);
     }
@@ -115,11 +118,11 @@ static void make_passes(uint16_t *table, const int32_t *others)
 
 static int make(ff_codes *c, const JHUFF_TBL *dc, const JHUFF_TBL *ac)
 {
-    valued levels;
-    if (!make_code(&c->dc_code, levels, dc, 1) || !make_code(&c->ac_code, c->others, ac, 0))
+    valued levels, others;
+    if (!make_code(&c->dc_code, levels, dc, 1) || !make_code(&c->ac_code, others, ac, 0))
         return 0;
-    make_entries(c->dc, &c->dc_code, levels, c->others);
-    make_entries(c->ac, &c->ac_code, c->others, c->others);
+    make_entries(c->dc, &c->dc_code, levels, others);
+    make_entries(c->ac, &c->ac_code, others, others);
     c->passes = 0;
     c->dc_from = *dc;
     c->ac_from = *ac;
@@ -157,7 +160,7 @@ const ff_codes *ff_codes_for(ff_code_store *store, const JHUFF_TBL *dc, const JH
         return NULL;
     c->used = ++store->now;
     if (passing && !c->passes)
-        make_passes(c->pass, c->others);
+        make_passes(c->pass, &c->ac_code);
     c->passes |= passing;
     return c;
 }

@@ -22,7 +22,8 @@
 #include <jpeglib.h>
 
 #define FF_LOOK 10 /* so that the tables of luma and chroma fit the first-level cache together */
-#define FF_PASS 11 /* bits looked up where blocks are passed over */
+#define FF_PASS 11 /* bits looked up where blocks are passed over, */
+#define FF_PASS_MOST 15 /* and the most that are passed over at once */
 #define FF_ASIDE 64
 #define FF_END 128
 
@@ -36,10 +37,11 @@ typedef struct ff_code {
 
 typedef struct ff_codes {
     uint64_t dc[1 << FF_LOOK], ac[1 << FF_LOOK];
-    uint16_t pass[1 << FF_PASS]; /* the same without values, of as many symbols as are whole; made when first asked for */
+    /* Bits 0-15 of the same, of as many symbols as have whole codes; their values may go on behind the bits looked up.  Made
+     * when first asked for. */
+    uint16_t pass[1 << FF_PASS];
     ff_code dc_code, ac_code;
-    int32_t others[1 << FF_LOOK]; /* one coefficient each: bits | how far the position moves << 8 | value << 16 */
-    int passes;                   /* pass is made */
+    int passes; /* pass is made */
     JHUFF_TBL dc_from, ac_from; /* what they were made from */
     uint64_t used;              /* when last */
 } ff_codes;
