@@ -16,7 +16,7 @@ import numpy as np
 
 from fastfeed import options
 from fastfeed.adapters.epochs import Epochs, length_of
-from fastfeed.adapters.keras_folders import image_dataset_from_directory
+from fastfeed.adapters.keras_folders import flow_from_directory, image_dataset_from_directory
 from fastfeed.adapters.waits import NAME, Waits
 from fastfeed.errors import ConfigError
 
@@ -275,6 +275,7 @@ __all__ = [
     "KerasDataset",
     "KerasFeed",
     "class_weights",
+    "flow_from_directory",
     "image_dataset_from_directory",
     "keras_feed",
 ]
