@@ -205,5 +205,5 @@ def drawn_anew(name: str, count: int) -> ConfigError:
     return ConfigError(
         f"the sampler, a {name}, does not draw again the {count} that it had drawn when this state was taken, so what "
         f"is left of the epoch would repeat some samples and leave out others: pass a sampler whose set_epoch or seed "
-        f"decides the order, or shuffle=True in its place; or begin an epoch, with set_epoch"
+        f"decides the order, or shuffle=True in its place; or begin the epoch anew"
     )
