@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -144,6 +144,22 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
+class RayStats(Stats):
+    """A record that knows of the way between the actors and the loop."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with what to change."""
+        busy_s = self.read_s + self.work_s
+        if self.verdict == "consumer" or self._pulls or self.idle_s <= busy_s:
+            return super().sentence
+        return (
+            f"The way from the actors is the slow side: {self._waited}, and their workers were idle for "
+            f"{self.idle_s:.2f} s against {busy_s:.2f} s of work; send fewer bytes (dtype='uint8', normalised on the "
+            f"device), raise window, or put the actors behind a faster network."
+        )
+
+
 class RayFeed(Feed):
     """A feed whose workers are Ray actors; made by `fastfeed.ray.feed`.
 
@@ -156,7 +172,9 @@ class RayFeed(Feed):
 
     def stats(self) -> Stats:
         """What happened so far; `workers` are those of all actors, `deaths` are of actors."""
-        return replace(super().stats(), **self._actors.figures())
+        stats = super().stats()
+        found = {each.name: getattr(stats, each.name) for each in fields(stats) if each.init}
+        return RayStats(**{**found, **self._actors.figures()})
 
     def close(self) -> None:
         """End the actors.  Batches that you keep stay valid.  May be called again, by any thread."""
