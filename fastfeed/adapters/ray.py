@@ -21,6 +21,7 @@ from fastfeed import options, tree
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.stats import Stats
+from fastfeed.numeric import aligned_copy
 from fastfeed.options import EngineOptions
 from fastfeed.schedule.cursor import Unit
 from fastfeed.schedule.plan import Plan
@@ -275,8 +276,10 @@ class _RayJob:
 
 
 def _writable(leaf: Any) -> Any:
-    """An array that the loop may write to, as every feed's are: those in Ray's object store are not."""
-    return leaf.copy() if isinstance(leaf, np.ndarray) and not leaf.flags.writeable else leaf
+    """An array that the loop may write to, aligned, as every feed's are: those in Ray's object store are read-only."""
+    if not isinstance(leaf, np.ndarray) or leaf.flags.writeable:
+        return leaf
+    return leaf.copy() if leaf.dtype.hasobject else aligned_copy(leaf)
 
 
 __all__ = ["RayFeed", "datasource", "feed"]

@@ -183,6 +183,12 @@ def test_unordered_batches_come_once_each_and_their_state_says_which(photos: Pat
     assert sorted(first + digests(feed)) == sorted(digests(plan.feed()))
 
 
+def test_copied_arrays_are_writable_and_aligned(photos: Path, fed: Any) -> None:
+    for images, _ in fed(local(photos, size=224, transforms=None).plan()):
+        assert images.flags.writeable
+        assert images.__array_interface__["data"][0] % 64 == 0
+
+
 def test_without_a_copy_arrays_lie_in_the_object_store(photos: Path, fed: Any) -> None:
     plan = local(photos, size=224, transforms=None).plan()
     kept = list(fed(plan, writable=False))
