@@ -247,9 +247,7 @@ def _classified(
     directory: Any, option: str, chosen: Sequence[str] | None, suffixes: tuple[str, ...]
 ) -> tuple[list[str], Any, list[str]]:
     """The files of class folders in Keras' order, their labels, and the names of the classes."""
-    folder = os.fsdecode(directory)
-    if not is_folder(folder):
-        files(directory)  # says what is wrong with it
+    folder = _folder(directory)
     there = class_folders(folder)
     if not there:
         raise ConfigError(
@@ -260,16 +258,22 @@ def _classified(
         listed = ", ".join(there[:20]) + ", ..." * (len(there) > 20)
         raise options.wrong(option, chosen, f"pass a list of names of sub-folders of {folder!r}, which has {listed}")
     names = there if chosen is None else list(chosen)
-    found = files(directory, classes=names)
+    found = files(folder, classes=names)
     assert found.labels is not None
     paths, numbers = found.paths, found.labels.gather(range(len(found)))
     order = sorted(_of_suffixes(paths, suffixes), key=lambda index: (numbers[index], *_walked(paths[index])))
     return [paths[index] for index in order], numbers[order], names
 
 
+def _folder(directory: Any) -> str:
+    if not isinstance(directory, str | os.PathLike) or not is_folder(os.fsdecode(directory)):
+        raise options.wrong("directory", directory, "pass the path of a folder: there is none of this name")
+    return os.fsdecode(directory)
+
+
 def _listed(directory: Any) -> list[str]:
     """The files of a folder, whatever the folders below it, in Keras' order."""
-    paths = files(directory, labels=None).paths
+    paths = files(_folder(directory), labels=None).paths
     return sorted((paths[index] for index in _of_suffixes(paths, _DATASET_SUFFIXES)), key=_walked)
 
 

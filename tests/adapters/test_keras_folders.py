@@ -241,15 +241,16 @@ def test_what_changes_nothing_is_taken(folder: Path) -> None:
 
 @pytest.mark.parametrize("read", [flow_from_directory, image_dataset_from_directory])
 def test_folders_without_classes_or_without_keras_images_are_told(
-    make_folder: Callable[[dict[str, bytes]], Path], read: Callable[[Path], Any]
+    make_folder: Callable[[dict[str, bytes]], Path], read: Callable[[Any], Any]
 ) -> None:
     folder = make_folder({"cat/x.webp": b"", "cat/empty/y.txt": b""})
     with pytest.raises(ff.ConfigError, match=r"Keras takes files named .* none but others, such as .*x\.webp"):
         read(folder)
     with pytest.raises(ff.ConfigError, match=r"no sub-folders, .* the folder above it, with class\w*=\['empty'\]"):
         read(folder / "cat/empty")
-    with pytest.raises(ff.ConfigError, match="there is no folder"):
-        read(folder / "dog")
+    for none in (folder / "dog", folder / "cat/x.webp", [str(folder)], None):
+        with pytest.raises(ff.ConfigError, match=r"^directory=.*: pass the path of a folder: there is none"):
+            read(none)
 
 
 def test_the_migration_table_has_every_argument_of_keras_and_names_tests() -> None:
