@@ -90,6 +90,7 @@ cdef extern from "image/picture.h" nogil:
         pass
     ff_image *ff_image_new()
     void ff_image_free(ff_image *image)
+    const char *ff_image_reader(const ff_image *image)
 
 cdef extern from "image/image.h" nogil:
     int ff_image_encoded(ff_image *image, const ff_plan *plan, const uint8_t *data, size_t size, const ff_key *key,

@@ -100,6 +100,11 @@ cdef class Image:
         if self.image != NULL:
             ff_image_free(self.image)
 
+    @property
+    def reader(self):
+        """Who decoded the last JPEG: "baseline" is our own, "libjpeg-turbo" has the rest."""
+        return ff_image_reader(self.image).decode()
+
     def encoded(self, bytes plan, data, uint64_t seed, uint64_t epoch, uint64_t index, out):
         cdef View view = View(data, False), row = View(out, True)
         cdef const ff_plan *p = plan_of(plan)
