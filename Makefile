@@ -38,7 +38,7 @@ test-frameworks: setup
 	for name in $(FRAMEWORKS); do \
 	    .ci/setup framework $$name && \
 	    KERAS_BACKEND=$$name PYTHONPATH="$$(cat build/$$name.path)" \
-	        $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py tests/adapters/test_keras.py || exit 1; \
+	        $(PYTEST) --benchmark-disable tests/adapters/test_$$name*.py tests/adapters/test_keras*.py || exit 1; \
 	done
 
 stress: setup
@@ -79,6 +79,7 @@ bench: setup
 
 table: setup
 	$(PY) bench/table.py $(if $(SOURCE),'$(SOURCE)')
+	$(PY) bench/table_kernel.py $(if $(SOURCE),'$(SOURCE)')
 	$(PY) bench/table_python.py
 
 suites: setup

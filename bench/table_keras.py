@@ -1,10 +1,10 @@
 """Print what photographs cost as Keras and tf.data take them, beside the bare feed and Keras' own folder of images.
 
-    python bench/table_keras.py PHOTOS [--steps 20000]
+    KERAS_BACKEND=tensorflow python bench/table_keras.py PHOTOS [--steps 100000]
 
-Needs TensorFlow with Keras.  W1: JPEG files to 224 x 224 float32 in batches of 32.  All sides run in turn, several
-rounds in one process; a row is the median of its rate over the first side's of the same round.  With --steps: what
-memory so many steps of a small feed take.
+Needs Keras with the backend that is named.  W1: JPEG files to 224 x 224 float32 in batches of 32.  All sides run in
+turn, several rounds in one process.  A row has the median of its rate, of that over the first side's of the same round,
+and of this process's processor time for a batch.  With --steps: what memory so many steps of a small feed take.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import psutil
-import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,6 +33,7 @@ import fastfeed as ff
 from fastfeed.machine import available_cpus
 
 BATCH, SIZE, BATCHES, ROUNDS = 32, 224, 20, 5
+BACKEND = keras.backend.backend()
 
 
 def sides(stack: ExitStack, files: list[str], folder: Path, workers: int) -> dict[str, Callable[[], Iterator[Any]]]:
@@ -44,38 +44,44 @@ def sides(stack: ExitStack, files: list[str], folder: Path, workers: int) -> dic
             ff.images(files, SIZE, labels=[0] * len(files), batch_size=BATCH, num_workers=workers)
         )
 
-    bare, dataset, adapter, numpy = feed(), feed().to_tf(), feed().to_keras(), feed().to_keras()
-    backend = adapter.get_tf_dataset()
-    own = keras.utils.image_dataset_from_directory(
-        folder, labels=[0] * len(files), image_size=(SIZE, SIZE), batch_size=BATCH, shuffle=False, verbose=False
-    )
-    return {
-        "the feed alone": lambda: iter(bare),
-        "feed.to_tf()": lambda: iter(dataset),
-        "feed.to_keras(), TensorFlow": lambda: iter(backend),
-        "feed.to_keras(), JAX or NumPy": numpy.get_jax_iterator,
-        "image_dataset_from_directory": lambda: iter(own),
-    }
+    bare, jax = feed(), feed().to_keras()
+    made = {"the feed alone": lambda: iter(bare), "feed.to_keras(), JAX or NumPy": jax.get_jax_iterator}
+    if BACKEND == "torch":
+        made["feed.to_keras(), PyTorch"] = feed().to_keras().get_torch_dataloader
+    if BACKEND == "tensorflow":
+        dataset, taken = feed().to_tf(), feed().to_keras().get_tf_dataset()
+        own = keras.utils.image_dataset_from_directory(
+            folder, labels=[0] * len(files), image_size=(SIZE, SIZE), batch_size=BATCH, shuffle=False, verbose=False
+        )
+        made["feed.to_keras(), TensorFlow"] = lambda: iter(taken)
+        made["feed.to_tf()"] = lambda: iter(dataset)
+        made["image_dataset_from_directory"] = lambda: iter(own)
+    return made
 
 
-def rate(loop: Callable[[], Iterator[Any]]) -> float:
-    """Samples a second of one epoch."""
-    started, samples = time.perf_counter(), 0
-    for images, _ in loop():
-        samples += len(images)
-    return samples / (time.perf_counter() - started)
+def measured(loop: Callable[[], Iterator[Any]]) -> tuple[float, float]:
+    """Samples a second of one epoch behind its first batch, and milliseconds of processor time for a batch."""
+    batches, samples, count = iter(loop()), 0, 0
+    next(batches)
+    started, spent = time.perf_counter(), time.process_time()
+    for images, _ in batches:
+        samples, count = samples + len(images), count + 1
+    return samples / (time.perf_counter() - started), 1e3 * (time.process_time() - spent) / count
 
 
 def remember(steps: int) -> None:
-    """Print this process's own memory, ten times in so many steps."""
+    """Print this process's own memory, ten times in so many steps of what Keras iterates."""
     process = psutil.Process()
     with ff.arrays(np.zeros((8 * 1000, 16), np.float32), np.arange(8000), batch_size=8, num_workers=1) as feed:
-        dataset, step = feed.to_tf(), 0
+        adapter = feed.to_keras()
+        loops = {"torch": adapter.get_torch_dataloader, "jax": adapter.get_jax_iterator}
+        loop = loops.get(BACKEND) or adapter.get_tf_dataset().__iter__
+        step = 0
         while step < steps:
-            for _ in dataset:
+            for _ in loop():
                 step += 1
                 if step % (steps // 10) == 0:
-                    print(f"  step {step:7}: {process.memory_full_info().uss / 2**20:7.1f} MiB")
+                    print(f"  step {step:7}: {process.memory_full_info().uss / 2**20:7.1f} MiB", flush=True)
         print(f"  copies: {feed.stats().copies}")
 
 
@@ -86,23 +92,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--steps", type=int, default=0, help="how many, to see the memory that they take")
     options = parser.parse_args()
-    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {available_cpus()} processors")
+    print(f"Keras {keras.__version__} on {BACKEND}, {available_cpus()} processors")
     photos = sorted(Path(options.photos).resolve().rglob("*.jp*g"))
     with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
         for number in range(BATCH * BATCHES):
             (Path(name) / f"{number:05}.jpg").symlink_to(photos[number % len(photos)])
         files = sorted(str(path) for path in Path(name).iterdir())
         loops = sides(stack, files, Path(name), options.workers)
-        rates: dict[str, list[float]] = {side: [] for side in loops}
+        rates: dict[str, list[tuple[float, float]]] = {side: [] for side in loops}
         for number in range(options.rounds + 1):
             for side, loop in loops.items():
-                measured = rate(loop)
+                found = measured(loop)
                 if number:  # the first round starts workers and traces functions
-                    rates[side].append(measured)
+                    rates[side].append(found)
         first = next(iter(rates.values()))
-        for side, measured_rates in rates.items():
-            ratios = [ours / bare for ours, bare in zip(measured_rates, first, strict=True)]
-            print(f"  {side:30} {statistics.median(measured_rates):8.0f}/s  x{statistics.median(ratios):5.3f}")
+        for side, found_rates in rates.items():
+            rate, spent = (statistics.median(column) for column in zip(*found_rates, strict=True))
+            ratio = statistics.median(ours[0] / bare[0] for ours, bare in zip(found_rates, first, strict=True))
+            print(f"  {side:30} {rate:8.0f}/s  x{ratio:5.3f}  {spent:6.2f} ms of processor time a batch", flush=True)
     if options.steps:
         print(f"{options.steps} steps")
         remember(options.steps)

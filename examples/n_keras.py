@@ -14,8 +14,8 @@ import fastfeed as ff
 from examples.shapes import draw
 
 
-def train(folder: Path, epochs: int = 10) -> dict[str, list[float]]:
-    """Return what `fit` has noted for each epoch: loss, val_loss, accuracy, val_accuracy."""
+def network() -> keras.Model:
+    """Return a model of small pictures, for two classes."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
@@ -28,6 +28,11 @@ def train(folder: Path, epochs: int = 10) -> dict[str, list[float]]:
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"])
+    return model
+
+
+def train(folder: Path, epochs: int = 10) -> dict[str, list[float]]:
+    """Return what `fit` has noted for each epoch: loss, val_loss, accuracy, val_accuracy."""
     normalize = ff.Normalize((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
     flips = [ff.RandomHorizontalFlip(), normalize]
     train, test = ff.files(folder).split(0.8)
@@ -35,7 +40,7 @@ def train(folder: Path, epochs: int = 10) -> dict[str, list[float]]:
         ff.images(train, 32, transforms=flips, batch_size=16, shuffle=True).to_keras() as data,
         ff.images(test, 32, transforms=[normalize], batch_size=16).to_keras() as validation,
     ):
-        history = model.fit(data, validation_data=validation, epochs=epochs, verbose=0)
+        history = network().fit(data, validation_data=validation, epochs=epochs, verbose=0)
     return history.history
 
 

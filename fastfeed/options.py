@@ -6,8 +6,9 @@ import math
 import operator
 import os
 import reprlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.errors import ConfigError
@@ -19,6 +20,7 @@ _ON_ERROR = ("raise", "skip", "replace")
 _SEEDS = "pass a whole number from 0 to 2**64 - 1"
 _MOST = 2**63 - 1  # samples and indices are int64
 
+_T = TypeVar("_T")
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 120
 
@@ -80,6 +82,25 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise wrong(name, value, f"pass one of {', '.join(map(repr, allowed))}")
     return value
+
+
+def begun(iterable: Iterable[_T], again: bool, what: str) -> Iterator[_T]:
+    """Return an iterator over all that an iterable has; ConfigError where it is one itself, and this is not its first.
+
+    Parameters
+    ----------
+    again : bool
+        Whether it was gone through before.
+    what : str
+        What messages call it, behind "this".
+    """
+    iterator = iter(iterable)
+    if again and iterator is iterable:
+        raise ConfigError(
+            f"this {what} can be gone through only once, and the first epoch has done so: pass a list, or an object "
+            f"whose __iter__ begins afresh"
+        )
+    return iterator
 
 
 def several(value: object) -> bool:

@@ -52,6 +52,15 @@ def before_restarts(data: bytes, stuffing: bytes) -> bytes:
     return data[: len(data) - len(scan(data))] + codes
 
 
+def tall(data: bytes, odd: bool = False) -> bytes:
+    """A 4:2:2 JPEG read as 4:4:0, which PIL cannot write: its blocks in a grid half as wide and twice as high."""
+    (frame,) = (payload for marker, payload in header(data) if marker == SOF0)
+    height, width = struct.unpack_from(">HH", frame, 1)
+    assert frame[7] == 0x21
+    turned = frame[:1] + struct.pack(">HH", 2 * height - odd, -(-width // 2)) + frame[5:7] + b"\x12" + frame[8:]
+    return replaced(data, SOF0, turned)
+
+
 def all_ones(data: bytes) -> bytes:
     """With a code of 16 ones more in each table of coefficients, as no JPEG may have it."""
 

@@ -15,7 +15,7 @@ ROOMS = {
     "random": {"base"},
     "simd": {"base"},
     "source": {"base"},
-    "jpeg": {"base"},
+    "jpeg": {"base", "simd"},
     "ring": {"base"},
     "image": {"base", "random", "simd", "source", "jpeg", "ring"},
     "table": {"base", "simd", "ring"},

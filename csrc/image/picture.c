@@ -35,6 +35,11 @@ void ff_image_free(ff_image *im)
     free(im);
 }
 
+const char *ff_image_reader(const ff_image *im)
+{
+    return ff_jpeg_reader(im->jpeg);
+}
+
 static int read_lines(void *from, uint8_t **lines, int n, char err[FF_ERR_LEN])
 {
     return ff_jpeg_lines(from, lines, n, err);

@@ -29,6 +29,9 @@ typedef struct ff_image { /* decoder state and scratch, kept from image to image
 ff_image *ff_image_new(void); /* NULL: no memory */
 void ff_image_free(ff_image *im);
 
+/* Who decoded the last JPEG, as ff_jpeg_reader names them. */
+const char *ff_image_reader(const ff_image *im);
+
 typedef struct ff_picture {
     ff_image *im;
     const ff_plan *plan;

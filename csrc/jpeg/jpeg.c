@@ -1,5 +1,5 @@
 /* jpeg: drive libjpeg-turbo: limits, errors by longjmp, windows, and the colour spaces that it leaves to its caller.
- * Where only low frequencies matter, lowpass takes over after the header, and hands back what it does not understand.
+ * After the header our own reader takes over what is plain, and hands back what it does not understand.
  *
  *   open     a new decompressor; header, limits, whether the end is there
  *   start    scale, colour space, columns cut off (jpeg_crop_scanline), rows skipped (jpeg_skip_scanlines)
@@ -22,8 +22,9 @@
 
 #include <jerror.h>
 
+#include "jpeg/baseline.h"
 #include "jpeg/limits.h"
-#include "jpeg/lowpass.h"
+#include "simd/cpu.h"
 
 struct ff_jpeg {
     struct jpeg_decompress_struct c; /* first: libjpeg's callbacks are handed a pointer to it */
@@ -36,16 +37,17 @@ struct ff_jpeg {
     const uint8_t *checked;        /* before it, what lies in front of restart markers has been looked at */
     ff_jpeg_limits limits;
     int channels;
-    int64_t left;
-    ff_lowpass *lowpass; /* made when first wanted */
-    int low;             /* it gives the lines; then: */
+    ff_baseline *baseline; /* made when first wanted */
+    int own;               /* it gives the lines, and not the library */
     int denominator;
-    int64_t low_width, low_height, next_line;
+    int64_t left, pixels; /* of a line, */
+    int64_t next_line, n_lines;
+    JSAMPARRAY whole_line; /* where the library goes on for a reader whose lines are narrower than its own */
 };
 
 #define SAID "%s: %.140s" /* what it is, and what the library says */
 #define NO_END "no end marker"
-#define LIBRARY(jpeg) ((j_common_ptr) & (jpeg)->c)
+#define COMMON(jpeg) ((j_common_ptr) & (jpeg)->c)
 
 static ff_jpeg *owner(j_common_ptr c)
 {
@@ -152,7 +154,7 @@ static int landed(ff_jpeg *j, char err[FF_ERR_LEN])
 {
     const int code = j->code != FF_OK ? j->code : FF_E_CORRUPT;
     const int library = j->errors.msg_code;
-    jpeg_abort(LIBRARY(j));
+    jpeg_abort(COMMON(j));
     if (code == FF_E_LIMIT)
         return ff_fail(err, code, SAID, "the JPEG is beyond a limit", j->message);
     if (code == FF_E_TRUNCATED)
@@ -187,8 +189,8 @@ void ff_jpeg_free(ff_jpeg *j)
 {
     if (j == NULL)
         return;
-    jpeg_destroy(LIBRARY(j));
-    ff_lowpass_free(j->lowpass);
+    jpeg_destroy(COMMON(j));
+    ff_baseline_free(j->baseline);
     free(j);
 }
 
@@ -210,14 +212,14 @@ int ff_jpeg_open(ff_jpeg *j, const uint8_t *data, size_t size, int64_t max_pixel
     if (size < 3 || data[0] != 0xff || data[1] != 0xd8 || data[2] != 0xff)
         return ff_fail(err, FF_E_NOT_JPEG, "not a JPEG: it does not begin with FF D8 FF");
     j->code = FF_OK;
-    j->low = 0;
+    j->own = 0;
     j->message[0] = '\0';
     j->errors.num_warnings = 0;
     j->errors.msg_code = 0;
     if (setjmp(j->landing))
         return landed(j, err);
     /* One that is only aborted keeps the tables of the last image, and lends them to one that has none. */
-    jpeg_destroy(LIBRARY(j));
+    jpeg_destroy(COMMON(j));
     jpeg_create_decompress(&j->c);
     j->c.src = &j->source;
     j->source.next_input_byte = data;
@@ -301,8 +303,8 @@ int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator)
     const int h = luma->h_samp_factor, v = luma->v_samp_factor;
     if (j->c.num_components == 1 || (h == 1 && v == 1) || (h == 2 && v == 2))
         return cuts_exactly(j);
-    /* libjpeg reduces chroma that is subsampled one way only twice as far as luma, or worse; lowpass does not */
-    return denominator >= 4 && h <= 2 && v <= 2 && cuts_exactly(j) && ff_lowpass_takes(&j->c);
+    /* libjpeg reduces chroma that is subsampled one way only twice as far as luma, or worse; our own reader does not */
+    return denominator > 1 && ff_baseline_takes(&j->c);
 }
 
 /* To be called with a landing place set. */
@@ -322,25 +324,52 @@ static void start_library(ff_jpeg *j, int denominator, const ff_window *window)
         jpeg_crop_scanline(&j->c, &left, &width);
         j->left = left;
     }
+    j->pixels = j->c.output_width;
     if (window->y0 > 0)
         (void)jpeg_skip_scanlines(&j->c, (JDIMENSION)window->y0);
 }
 
+/* A reader gave up: the library goes on from the next line, in the reader's geometry, and says what is wrong if anything
+ * is.  To be called with a landing place set. */
+static void go_on_with_library(ff_jpeg *j, int64_t line)
+{
+    const ff_window rest = {0, ff_jpeg_reduced(j->c.image_width, j->denominator), line, j->n_lines};
+    const int64_t left = j->left, pixels = j->pixels;
+    j->own = 0;
+    start_library(j, j->denominator, &rest);
+    j->whole_line = NULL;
+    if (pixels != j->pixels) {
+        const JDIMENSION width = j->c.output_width * (JDIMENSION)j->c.output_components;
+        j->whole_line = j->c.mem->alloc_sarray(COMMON(j), JPOOL_IMAGE, width, 1);
+    }
+    j->left = left;
+    j->pixels = pixels;
+}
+
+/* Whether our own reader takes it. */
+static int start_own(ff_jpeg *j, int denominator, const ff_window *window)
+{
+    const ff_frame_loops *loops = ff_loops_active()->frames;
+    if (loops == NULL || !ff_baseline_takes(&j->c))
+        return 0;
+    if (j->baseline == NULL)
+        j->baseline = ff_baseline_new();
+    if (j->baseline == NULL || !ff_baseline_begin(j->baseline, loops, &j->c, denominator, window))
+        return 0;
+    j->left = ff_baseline_left(j->baseline);
+    j->pixels = ff_baseline_pixels(j->baseline);
+    return 1;
+}
+
 int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err[FF_ERR_LEN])
 {
-    if (denominator >= 4) {
-        if (j->lowpass == NULL)
-            j->lowpass = ff_lowpass_new();
-        j->low = j->lowpass != NULL && ff_lowpass_begin(j->lowpass, &j->c, denominator, window);
-    }
-    if (j->low) {
-        j->left = 0;
-        j->denominator = denominator;
-        j->low_width = ff_jpeg_reduced(j->c.image_width, denominator);
-        j->low_height = ff_jpeg_reduced(j->c.image_height, denominator);
-        j->next_line = window->y0;
+    j->denominator = denominator;
+    j->n_lines = ff_jpeg_reduced(j->c.image_height, denominator);
+    j->next_line = window->y0;
+    j->whole_line = NULL;
+    j->own = start_own(j, denominator, window);
+    if (j->own)
         return FF_OK;
-    }
     if (setjmp(j->landing))
         return landed(j, err);
     start_library(j, denominator, window);
@@ -354,20 +383,18 @@ int64_t ff_jpeg_left(const ff_jpeg *j)
 
 int64_t ff_jpeg_line_pixels(const ff_jpeg *j)
 {
-    return j->low ? j->low_width : (int64_t)j->c.output_width;
+    return j->pixels;
 }
 
 size_t ff_jpeg_line_bytes(const ff_jpeg *j)
 {
-    if (j->low)
-        return (size_t)j->low_width * (size_t)j->channels;
-    return (size_t)j->c.output_width * (size_t)j->c.output_components;
+    return (size_t)j->pixels * (size_t)(j->own ? j->channels : j->c.output_components);
 }
 
 int ff_jpeg_lines_at_once(const ff_jpeg *j)
 {
-    if (j->low)
-        return ff_lowpass_lines_at_once(j->lowpass);
+    if (j->own)
+        return 2;
     return j->c.rec_outbuf_height > j->c.max_v_samp_factor ? j->c.rec_outbuf_height : j->c.max_v_samp_factor;
 }
 
@@ -385,39 +412,63 @@ static void cmyk_to_rgb(uint8_t *line, int64_t n)
     }
 }
 
-int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
+const char *ff_jpeg_reader(const ff_jpeg *j)
 {
-    if (j->low) {
-        const int got = ff_lowpass_lines(j->lowpass, lines, n);
-        j->next_line += got;
-        if (got > 0)
-            return got;
+    return j->own ? "baseline" : "libjpeg-turbo";
+}
+
+/* As many of the next lines as our own reader gives. */
+static int read_own(ff_jpeg *j, uint8_t **lines, int n)
+{
+    int got = 0;
+    while (got < n && j->next_line < j->n_lines && ff_baseline_line(j->baseline, lines[got])) {
+        got++;
+        j->next_line++;
     }
-    if (setjmp(j->landing))
-        return landed(j, err);
-    if (j->low) { /* it gave up: the library goes on from the same line, and says what is wrong if anything is */
-        const ff_window rest = {0, j->low_width, j->next_line, j->low_height};
-        j->low = 0;
-        start_library(j, j->denominator, &rest);
+    return got;
+}
+
+/* The same of the library; to be called with a landing place set. */
+static int read_library(ff_jpeg *j, uint8_t **lines, int n)
+{
+    if (j->whole_line != NULL) {
+        const size_t channels = (size_t)j->channels; /* a reader has none of the kinds that are converted here */
+        if (jpeg_read_scanlines(&j->c, j->whole_line, 1) != 1)
+            return 0;
+        memcpy(lines[0], j->whole_line[0] + (size_t)j->left * channels, (size_t)j->pixels * channels);
+        return 1;
     }
     const int got = (int)jpeg_read_scanlines(&j->c, lines, (JDIMENSION)n);
-    if (got <= 0)
-        raise_code(j, FF_E_CORRUPT, "the decoder stopped");
     if (j->c.out_color_space == JCS_CMYK)
         for (int i = 0; i < got; i++)
             cmyk_to_rgb(lines[i], j->c.output_width);
     return got;
 }
 
+int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN])
+{
+    if (j->own) {
+        const int got = read_own(j, lines, n);
+        if (got > 0)
+            return got;
+    }
+    if (setjmp(j->landing))
+        return landed(j, err);
+    if (j->own)
+        go_on_with_library(j, j->next_line);
+    const int got = read_library(j, lines, n);
+    if (got <= 0)
+        raise_code(j, FF_E_CORRUPT, "the decoder stopped");
+    return got;
+}
+
 /* With the last row read, the end marker must follow; Pillow, too, calls a file without it truncated. */
 static void finish_library(ff_jpeg *j)
 {
-    if (j->low) { /* what follows its last row is unusual: the library says whether it will do */
-        const ff_window last = {0, j->low_width, j->low_height - 1, j->low_height};
-        j->low = 0;
-        start_library(j, j->denominator, &last);
+    if (j->own) { /* what follows its last row is unusual: the library says whether it will do */
+        go_on_with_library(j, j->n_lines - 1);
         const JDIMENSION width = j->c.output_width * (JDIMENSION)j->c.output_components;
-        (void)jpeg_read_scanlines(&j->c, j->c.mem->alloc_sarray(LIBRARY(j), JPOOL_IMAGE, width, 1), 1);
+        (void)jpeg_read_scanlines(&j->c, j->c.mem->alloc_sarray(COMMON(j), JPOOL_IMAGE, width, 1), 1);
     }
     if (j->c.output_scanline == j->c.output_height)
         (void)jpeg_finish_decompress(&j->c);
@@ -427,13 +478,13 @@ int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN])
 {
     if (setjmp(j->landing))
         return landed(j, err);
-    if (!j->low || (j->next_line >= j->low_height && !ff_lowpass_ended_well(j->lowpass)))
+    if (!j->own || (j->next_line >= j->n_lines && !ff_baseline_ended_well(j->baseline)))
         finish_library(j);
-    jpeg_abort(LIBRARY(j));
+    jpeg_abort(COMMON(j));
     return FF_OK;
 }
 
 void ff_jpeg_abandon(ff_jpeg *j)
 {
-    jpeg_abort(LIBRARY(j));
+    jpeg_abort(COMMON(j));
 }

@@ -1,4 +1,5 @@
-/* jpeg: JPEG bytes to lines of 8-bit grey or RGB, as few of them as are wanted; libjpeg-turbo behind it. */
+/* jpeg: JPEG bytes to lines of 8-bit grey or RGB, as few of them as are wanted; our own reader of what is plain, and
+ * libjpeg-turbo behind it. */
 #ifndef FF_JPEG_H
 #define FF_JPEG_H
 
@@ -34,6 +35,9 @@ int ff_jpeg_lines_at_once(const ff_jpeg *j);   /* how many lines the decoder giv
 /* The next lines, at most n, from row y0 on: how many were decoded, or a negative code.  A line that lies on a multiple
  * of 16 bytes is written past the caches by libjpeg-turbo's vector code: put those that are read soon elsewhere. */
 int ff_jpeg_lines(ff_jpeg *j, uint8_t **lines, int n, char err[FF_ERR_LEN]);
+
+/* Who gave the lines last: "baseline" or "libjpeg-turbo". */
+const char *ff_jpeg_reader(const ff_jpeg *j);
 
 /* Done with the image.  Where its last row was read, fails unless the end marker follows. */
 int ff_jpeg_stop(ff_jpeg *j, char err[FF_ERR_LEN]);

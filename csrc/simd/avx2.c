@@ -458,6 +458,7 @@ const ff_loops ff_loops_avx2 = {
     .sums = ff_avx2_sums,
     .matrix8 = ff_avx2_matrix8,
     .hue = ff_avx2_hue,
+    .frames = &ff_frames_avx2,
 };
 
 #else

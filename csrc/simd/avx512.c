@@ -154,6 +154,7 @@ const ff_loops ff_loops_avx512 = {
     .sums = ff_avx2_sums,
     .matrix8 = ff_avx2_matrix8,
     .hue = ff_avx2_hue,
+    .frames = &ff_frames_avx512,
 };
 
 #else

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "simd/dtype.h"
+#include "simd/frames.h"
 
 #define FF_COEF_BITS 14
 #define FF_MID_BITS 7
@@ -105,6 +106,9 @@ typedef struct ff_loops {
     void (*sums)(const uint8_t *rgb, int64_t n, uint64_t sum[3]);
     void (*matrix8)(uint8_t *rgb, int64_t n, const float m[12]);
     void (*hue)(uint8_t *rgb, int64_t n, float sixths);
+
+    /* Of the decoder of JPEG.  NULL: libjpeg-turbo decodes. */
+    const ff_frame_loops *frames;
 } ff_loops;
 
 extern const ff_loops ff_loops_plain; /* every other variant leaves its remainders to this one */

@@ -199,4 +199,5 @@ const ff_loops ff_loops_plain = {
     .sums = ff_plain_sums,
     .matrix8 = ff_plain_matrix8,
     .hue = ff_plain_hue,
+    .frames = &ff_frames_plain,
 };

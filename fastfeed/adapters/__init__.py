@@ -2,6 +2,7 @@
 
 torch.py                 PyTorch's tensors, on the GPU where one is asked for
 dataloader.py            the arguments of PyTorch's DataLoader
+dataloader_epoch.py      what a loop of it goes through
 fetch.py                 its half in the workers; torchvision.py, the folders that are fed natively
 accelerate.py            a loader for loops of Accelerate
 lightning.py             a callback for Lightning, which takes the tensors as they are

@@ -7,14 +7,12 @@ of images goes another way where its transforms are known (`torchvision.py`).
 
 from __future__ import annotations
 
-import base64
 import inspect
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils import data as torch_data
@@ -22,11 +20,13 @@ from torch.utils import data as torch_data
 from fastfeed import options
 from fastfeed._native import MAX_SLOTS, MAX_WORKERS
 from fastfeed.adapters import torchvision
+from fastfeed.adapters.dataloader_epoch import Epoch, Items, Running, decoded, encoded, states_of
 from fastfeed.adapters.fetch import MapFetcher, Skipped, Stream, StreamFetcher
 from fastfeed.engine.feed import Feed
 from fastfeed.errors import ConfigError
 from fastfeed.functions.map import map as map_over_workers
 from fastfeed.functions.parallel import parallel
+from fastfeed.schedule.sampler import NOTHING_SEEN
 
 if TYPE_CHECKING:
     from typing import Self
@@ -142,9 +142,9 @@ class DataLoader:
         self._folder = self._find_folder(tell=True)
         self._pins = self.pin_memory and _has_accelerator()
         self._base_seed: int | None = None
-        self._idle: list[_Running] = []
+        self._idle: list[Running] = []
         self._loaded: dict[str, Any] | None = None
-        self._begun: _Epoch | None = None  # the epoch that the newest iterator is in
+        self._begun: Epoch | None = None  # the epoch that the newest iterator is in
         self._is_settled = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -215,27 +215,30 @@ class DataLoader:
             self._begun = begun = self._begin()
             is_resumed = begun.had > 0
             for batch in self._batches(begun):
-                begun.had += 1
+                begun.give()
                 is_resumed = False  # or nothing was left of the epoch
                 yield batch
                 del batch
             if self._begun is begun:
                 self._begun = None
 
-    def _begin(self) -> _Epoch:
+    def _begin(self) -> Epoch:
         """Draw what PyTorch draws, or go back to what was drawn."""
         loaded, self._loaded = self._loaded, None
         generators = self._generators()
         if loaded is not None:
             for generator, state in zip(generators, loaded["generators"], strict=True):
-                generator.set_state(_decoded(state))
+                generator.set_state(decoded(state))
             if loaded["batches"]:
-                return _Epoch(*(loaded[name] for name in ("seed", "random", "generators", "feed", "batches")))
+                seed, random, held, feed_state, had = (
+                    loaded[name] for name in ("seed", "random", "generators", "feed", "batches")
+                )
+                return Epoch(seed, random, held, feed_state, had, tuple(loaded.get("seen", NOTHING_SEEN)))
         if self._base_seed is None or not self.persistent_workers:
             self._base_seed = int(torch.empty((), dtype=torch.int64).random_(generator=self.generator).item())
-        return _Epoch(self._base_seed, _encoded(torch.get_rng_state()), _states(generators))
+        return Epoch(self._base_seed, encoded(torch.get_rng_state()), states_of(generators))
 
-    def _batches(self, begun: _Epoch) -> Iterator[Any]:
+    def _batches(self, begun: Epoch) -> Iterator[Any]:
         """What is left of an epoch."""
         drawn, left = self._indices(begun)
         self._folder = self._find_folder()
@@ -265,36 +268,38 @@ class DataLoader:
             else:
                 self._idle.append(fed)
 
-    def _indices(self, begun: _Epoch) -> tuple[list[Any], Iterator[Any]]:
+    def _indices(self, begun: Epoch) -> tuple[list[Any], Iterator[Any]]:
         """What the sampler has drawn for batches that the loop has had, and what it is to draw."""
         if self._is_stream:
             return [], iter(())
         left = iter(self._reads._index_sampler)
+        by_lists = self.batch_size is None and self.batch_sampler is not None
+        name = type(self.batch_sampler if by_lists else self.sampler).__name__
         if not begun.had:
-            return [], left
+            return begun.draw(left, name)
         with torch.random.fork_rng(devices=()):
-            torch.set_rng_state(_decoded(begun.random))
-            return list(itertools.islice(left, begun.had)), left
+            torch.set_rng_state(decoded(begun.random))
+            return begun.draw(left, name)
 
-    def _fed(self, folder: torchvision.Folder | None) -> _Running:
+    def _fed(self, folder: torchvision.Folder | None) -> Running:
         """A feed that no other iterator is using."""
         while self._idle:
             fed = self._idle.pop()
             if fed.folder == folder:
                 return fed
             fed.feed.close()
-        items = _Items()
+        items = Items()
         if folder is not None:
             feed = folder.feed(sampler=items, batch_size=self.batch_size, **self._engine())
-            return _Running(feed.to_torch(pin_memory=self._pins), items, folder)
+            return Running(feed.to_torch(pin_memory=self._pins), items, folder)
         common = self.dataset, self.collate_fn, self.batch_sampler is not None, self.worker_init_fn, self.num_workers
         if self._is_stream:
             stream = Stream(f"{type(self.dataset).__name__}.__iter__")
             fetcher = StreamFetcher(*common, size=self.batch_size, drop_last=self.drop_last)
-            return _Running(parallel(stream, copies=True, seed=0, **self._engine())(fetcher), items)
+            return Running(parallel(stream, copies=True, seed=0, **self._engine())(fetcher), items)
         assert self._base_seed is not None
         fetch = MapFetcher(*common, seed=self._base_seed)
-        return _Running(map_over_workers(fetch, items, chunk_size=1, seed=0, **self._engine()), items)
+        return Running(map_over_workers(fetch, items, chunk_size=1, seed=0, **self._engine()), items)
 
     def _engine(self) -> dict[str, Any]:
         """The options of a feed that say who does the work."""
@@ -329,11 +334,12 @@ class DataLoader:
             return self._loaded
         begun = self._begun
         if begun is None or not begun.had:
-            begun = _Epoch(self._base_seed, None, _states(self._generators()))
+            begun = Epoch(self._base_seed, None, states_of(self._generators()))
         return {
             "version": _VERSION,
             "of": self._of(),
             "batches": begun.had,
+            "seen": list(begun.seen),
             "seed": begun.seed,
             "random": begun.random,
             "generators": begun.generators,
@@ -350,13 +356,14 @@ class DataLoader:
         Raises
         ------
         ConfigError
-            If it is no state, or that of another loader.
+            If it is no state, or that of another loader.  The next iterator says so of one whose sampler does not draw
+            again what it had drawn.
         """
         if not state:
             return
         try:
             version, of, batches = state["version"], dict(state["of"]), state["batches"]
-            sound = version == _VERSION and batches >= 0 and len(state["generators"]) == len(self._generators())
+            sound = version == _VERSION and batches >= 0 and len(state["generators"]) == of["generators"]
         except (KeyError, TypeError, ValueError):
             sound, of = False, {}
         if not sound:
@@ -375,9 +382,8 @@ class DataLoader:
     def _of(self) -> dict[str, Any]:
         """What a state depends on."""
         native = self._folder is not None
-        if self._is_stream:
-            return {"batch_size": self.batch_size, "num_workers": self.num_workers, "native": native}
-        return {"batch_size": self.batch_size, "len": len(self), "native": native}
+        of: dict[str, Any] = {"batch_size": self.batch_size, "native": native, "generators": len(self._generators())}
+        return {**of, **({"num_workers": self.num_workers} if self._is_stream else {"len": len(self)})}
 
     def _generators(self) -> list[torch.Generator]:
         """Generators that decide the order, each once."""
@@ -402,52 +408,6 @@ class DataLoader:
 _SETTLED = frozenset(inspect.signature(DataLoader).parameters)
 
 
-class _Items:
-    """What workers are sent, batch by batch: set before each iteration."""
-
-    def __init__(self) -> None:
-        self.now: Iterable[Any] = ()
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.now)
-
-
-class _Running(NamedTuple):
-    """A feed with its workers, what it is told of the order, and the folder that it is of, if of one."""
-
-    feed: Any
-    items: _Items
-    folder: torchvision.Folder | None = None
-
-
-@dataclass(eq=False)
-class _Epoch:
-    """An epoch under way: what was drawn for it, and how far the loop is.
-
-    Attributes
-    ----------
-    seed : int or None
-        The base seed.
-    random : str or None
-        The state of PyTorch's global generator before the sampler began.
-    generators : list of str
-        Those of the loader's and the sampler's generators.
-    feed_state : dict or None
-        Where a feed of images is to go on.
-    had : int
-        Batches that the loop has been given.
-    feed : TorchFeed or None
-        The feed of images.
-    """
-
-    seed: Any
-    random: Any
-    generators: list[str]
-    feed_state: Any = None
-    had: int = 0
-    feed: Any = None
-
-
 def _check_dataset(dataset: Any, is_stream: bool) -> None:
     if isinstance(dataset, Feed):
         raise options.wrong("dataset", dataset, "pass what the feed is made of, or take feed.to_torch(), which loops")
@@ -469,18 +429,6 @@ def _has_accelerator() -> bool:
 def _pinned(batch: Any) -> Any:
     """A batch in page-locked memory, as PyTorch makes it, with what batches of a class of their own do for it."""
     return torch_data._utils.pin_memory.pin_memory(batch)
-
-
-def _states(generators: Iterable[torch.Generator]) -> list[str]:
-    return [_encoded(generator.get_state()) for generator in generators]
-
-
-def _encoded(state: torch.Tensor) -> str:
-    return base64.b64encode(state.numpy().tobytes()).decode()
-
-
-def _decoded(text: str) -> torch.Tensor:
-    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
 
 
 __all__ = ["DataLoader"]

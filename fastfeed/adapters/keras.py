@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastfeed import options
+from fastfeed.adapters.ahead import Adapter
 from fastfeed.adapters.epochs import Epochs, length_of
-from fastfeed.adapters.keras_folders import image_dataset_from_directory
+from fastfeed.adapters.keras_folders import flow_from_directory, image_dataset_from_directory
 from fastfeed.adapters.waits import NAME, Waits
 from fastfeed.errors import ConfigError
 
@@ -28,8 +29,6 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from numpy.typing import NDArray
 
     from fastfeed.engine.feed import Feed
@@ -50,13 +49,11 @@ def _data_adapter() -> Any:
 _DataAdapter = _data_adapter()
 
 
-class _Face:
+class _Face(Adapter):
     """A feed's batches in Keras' form: inputs, (inputs, targets) or (inputs, targets, weights)."""
 
-    feed: Feed
-
-    def _take(self, feed: Feed, class_weight: Mapping[int, float] | None) -> None:
-        self.feed = feed
+    def __init__(self, feed: Feed, class_weight: Mapping[int, float] | None = None) -> None:
+        super().__init__(feed)
         self._weights = _checked_weights(class_weight)
         self._outline = feed.outline()
         if self._outline.batch is not None:
@@ -89,27 +86,10 @@ class _Face:
             )
         return class_weights(parts[1], self._weights)
 
-    def __len__(self) -> int:
-        return len(self.feed)
-
     @property
     def num_batches(self) -> int | None:
         """Batches in an epoch; None where nobody knows."""
         return length_of(self.feed)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Let the next epoch be this one of the feed; beside ``fit(initial_epoch=...)``."""
-        self.feed.set_epoch(epoch)
-
-    def close(self) -> None:
-        """Close the feed."""
-        self.feed.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 class DataWait(keras.callbacks.Callback):  # type: ignore[misc]
@@ -142,9 +122,6 @@ class KerasFeed(_Face, _DataAdapter or object):  # type: ignore[misc]
     ``fit(class_weight=...)``, ``shuffle``, ``batch_size`` and ``validation_split`` do nothing here: the feed has an
     order and batches of its own.
     """
-
-    def __init__(self, feed: Feed, class_weight: Mapping[int, float] | None = None) -> None:
-        self._take(feed, class_weight)
 
     def __iter__(self) -> Iterator[Any]:
         for batch in self._epochs:
@@ -210,8 +187,8 @@ class KerasDataset(_Face, keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(self, feed: Feed, class_weight: Mapping[int, float] | None = None) -> None:
-        super().__init__()
-        self._take(feed, class_weight)
+        _Face.__init__(self, feed, class_weight)
+        keras.utils.PyDataset.__init__(self)
         self._iterator: Iterator[Any] | None = None
         self._next = 0
 
@@ -275,6 +252,7 @@ __all__ = [
     "KerasDataset",
     "KerasFeed",
     "class_weights",
+    "flow_from_directory",
     "image_dataset_from_directory",
     "keras_feed",
 ]

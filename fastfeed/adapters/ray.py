@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fastfeed import options, tree
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.stats import Stats
+from fastfeed.numeric import aligned_copy
 from fastfeed.options import EngineOptions
 from fastfeed.schedule.cursor import Unit
 from fastfeed.schedule.plan import Plan
@@ -144,6 +145,22 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
+class RayStats(Stats):
+    """A record that knows of the way between the actors and the loop."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with what to change."""
+        busy_s = self.read_s + self.work_s
+        if self.verdict == "consumer" or self._pulls or self.idle_s <= busy_s:
+            return super().sentence
+        return (
+            f"The way from the actors is the slow side: {self._waited}, and their workers were idle for "
+            f"{self.idle_s:.2f} s against {busy_s:.2f} s of work; send fewer bytes (dtype='uint8', normalised on the "
+            f"device), raise window, or put the actors behind a faster network."
+        )
+
+
 class RayFeed(Feed):
     """A feed whose workers are Ray actors; made by `fastfeed.ray.feed`.
 
@@ -156,7 +173,9 @@ class RayFeed(Feed):
 
     def stats(self) -> Stats:
         """What happened so far; `workers` are those of all actors, `deaths` are of actors."""
-        return replace(super().stats(), **self._actors.figures())
+        stats = super().stats()
+        found = {each.name: getattr(stats, each.name) for each in fields(stats) if each.init}
+        return RayStats(**{**found, **self._actors.figures()})
 
     def close(self) -> None:
         """End the actors.  Batches that you keep stay valid.  May be called again, by any thread."""
@@ -257,8 +276,10 @@ class _RayJob:
 
 
 def _writable(leaf: Any) -> Any:
-    """An array that the loop may write to, as every feed's are: those in Ray's object store are not."""
-    return leaf.copy() if isinstance(leaf, np.ndarray) and not leaf.flags.writeable else leaf
+    """An array that the loop may write to, aligned, as every feed's are: those in Ray's object store are read-only."""
+    if not isinstance(leaf, np.ndarray) or leaf.flags.writeable:
+        return leaf
+    return leaf.copy() if leaf.dtype.hasobject else aligned_copy(leaf)
 
 
 __all__ = ["RayFeed", "datasource", "feed"]

@@ -12,7 +12,7 @@ from fastfeed.engine.death import Death
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Delivery, Outline, Remedies
 from fastfeed.engine.ring import Totals
-from fastfeed.errors import ConfigError, SampleError, WorkerDied
+from fastfeed.errors import SampleError, WorkerDied
 from fastfeed.functions.chunk_caller import ChunkCaller
 from fastfeed.functions.delivered import Delivered
 from fastfeed.functions.job import FunctionJob
@@ -103,12 +103,7 @@ class ChunksJob(FunctionJob):
             yield epoch, self._whole() if rest == ALL else self._parts(rest)
 
     def _whole(self) -> Iterator[tuple[int, Iterator[Any]]]:
-        items = iter(self._iterable)
-        if items is self._iterable and self._begun:
-            raise ConfigError(
-                f"this {type(items).__name__} can be gone through only once, and the first epoch has done so: pass "
-                f"map() a list, or an object whose __iter__ begins afresh"
-            )
+        items = options.begun(self._iterable, self._begun, type(self._iterable).__name__)
         self._begun = True
         yield 0, items
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fastfeed.schedule.progress import Position
 from fastfeed.schedule.rest import ALL
-from fastfeed.schedule.schedule import Part, Schedule
+from fastfeed.schedule.schedule import DrawnPart, Part, Schedule
 
 # Epoch, batch of what is left of it, what that is or the batch's indices.
 Unit = tuple[int, int, Part]
@@ -58,12 +58,14 @@ class Cursor:
                 last += 1  # it had been delivered to its end, which has shown only now
             epoch += 1
 
-    def advance(self, epoch: int, batch: int) -> None:
-        """Note a delivered batch."""
+    def advance(self, epoch: int, batch: int, part: Part = ALL) -> None:
+        """Note a delivered batch, and what was seen of a sampler with it."""
         if epoch > self._newest:  # the iteration has gone on to a further epoch
             self._newest, self._start = epoch, self._at.after(epoch)
         progress = self._at.of(epoch)
         progress.advance(batch)
+        if type(part) is DrawnPart:
+            progress.seen = max(progress.seen, part.seen)
         whole = progress.rest is ALL and progress.total is None
         if whole and progress.first < self._schedule.batches and epoch == self._at.epoch:
             return  # what nearly every batch comes to

@@ -181,7 +181,7 @@ class ScheduledJob:
         """Count a unit as delivered; `batches` has what was made of it, wherever that was."""
         self._count_barren(batches)
         # Last, so that a batch which an interrupt has lost counts as not delivered.
-        self._cursor.advance(unit[0], unit[1])
+        self._cursor.advance(*unit)
         return batches
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:

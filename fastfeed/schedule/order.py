@@ -20,6 +20,8 @@ def order_of(
         Options that contradict each other, or cannot work.
     """
     if sampler is None:
+        if weights is not None and shuffle is True:
+            raise options.wrong("shuffle", True, "leave it out: weights draw samples at random anyway", weights="...")
         return None if weights is None else WeightedOrder(weights, samples, seed, labels)
     for name, value in (("shuffle", shuffle), ("weights", None if weights is None else "...")):
         if value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,6 +44,15 @@ class Plan:
         self._args = tuple(args)
         self._given = dict(given)
         self._here: Feed | None = None
+
+    def __repr__(self) -> str:
+        usual = inspect.signature(self._door).parameters
+        given = [options.shown(value) for value in self._args]
+        for name, value in self._given.items():
+            text = options.shown(value)
+            if name not in usual or text != options.shown(usual[name].default):
+                given.append(f"{name}={text}")
+        return f"<Plan of {self._door.__name__}({', '.join(given)})>"
 
     def feed(self, **changed: Any) -> Feed:
         """Make the feed anew, in this process.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fastfeed.schedule.rest import ALL, Rest
+from fastfeed.schedule.sampler import NOTHING_SEEN, Seen
 
 # How many batches of this shard's are in what is left of an epoch.
 BatchesOf = Callable[[Rest], int]
@@ -25,16 +26,19 @@ class Progress:
         Later batches that are: unordered delivery overtakes.
     total : int or None
         How many there are, where that shows only as they are dealt, and has shown.
+    seen : (int, int)
+        How many elements a sampler had drawn with the furthest batch that is delivered, and their checksum.
     """
 
     rest: Rest = ALL
     first: int = 0
     ahead: set[int] = field(default_factory=set)
     total: int | None = None
+    seen: Seen = NOTHING_SEEN
 
     def copy(self) -> Progress:
         """Return what can be advanced apart from this."""
-        return Progress(self.rest, self.first, set(self.ahead), self.total)
+        return Progress(self.rest, self.first, set(self.ahead), self.total, self.seen)
 
     def is_complete(self, batches_of: BatchesOf) -> bool:
         """Whether nothing of the epoch is left."""

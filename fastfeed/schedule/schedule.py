@@ -14,20 +14,29 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any
+from itertools import chain, cycle, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastfeed import _native, options
 from fastfeed.schedule.rest import ALL, Rest
-from fastfeed.schedule.sampler import SamplerOrder
+from fastfeed.schedule.sampler import SamplerOrder, Seen
 
 if TYPE_CHECKING:
     from fastfeed.schedule.progress import Progress
     from fastfeed.schedule.weights import WeightedOrder
 
 _MAX_SAMPLES = 2**63 - 1  # indices are int64
+
+
+class DrawnPart(NamedTuple):
+    """The indices of a batch that a sampler has drawn, and what has been seen of the sampler with it."""
+
+    indices: array[int]
+    seen: Seen
+
+
 # What is left of an epoch, from which a batch's indices follow; or the indices, where a sampler has drawn them.
-Part = Rest | array  # type: ignore[type-arg]
+Part = Rest | DrawnPart
 
 
 @dataclass(frozen=True)
@@ -163,20 +172,25 @@ class Schedule:
 
     def _dealt_from(self, order: SamplerOrder, epoch: int, progress: Progress) -> Iterator[tuple[int, Part]]:
         """Draw what all ranks take together in a step, one step ahead: the last batch must be known to be the last."""
-        elements, first = order.left(epoch, progress.rest)
-        drawn = list(islice(elements, 1))  # whether it is a list shows only now
-        drawn += islice(elements, self.step * self.world - 1)
+        walk = order.walk(epoch, progress.rest, progress.seen)
+        drawn = walk.take(1)  # whether it is a list shows only now
+        drawn += walk.take(self.step * self.world - 1)
         batch = 0
+        dealt: list[tuple[int, Part]] = []
         failure: Exception | None = None
-        while mine := self._mine(drawn, first):
+        while mine := self._mine(drawn, walk.first):
+            part = DrawnPart(array("q", chain.from_iterable(mine)), walk.seen)
             try:
-                drawn = list(islice(elements, self.step * self.world))
+                drawn = walk.take(self.step * self.world)
             except Exception as error:  # what came before it is dealt first
                 drawn, failure = [], error
-            if failure is None and not self._mine(drawn, first):
+            if failure is None and not self._mine(drawn, walk.first):
                 progress.total = batch + 1
             if batch >= progress.first and batch not in progress.ahead:
-                yield batch, array("q", (index for element in mine for index in element))
+                dealt.append((batch, part))
+            if walk.is_confirmed:
+                yield from dealt
+                dealt.clear()
             if failure is not None:
                 raise failure
             batch += 1
@@ -194,8 +208,8 @@ class Schedule:
 
     def rows(self, k: int, part: Part = ALL) -> int:
         """Return the number of samples in batch ``k``; ``IndexError`` where there is no such batch."""
-        if isinstance(part, array):
-            return len(part)
+        if isinstance(part, DrawnPart):
+            return len(part.indices)
         samples = self.samples if part is ALL else self.samples_of(part)
         rows = min(self.batch_size, samples - k * self.batch_size)
         if k < 0 or rows <= 0:
@@ -213,7 +227,7 @@ class Schedule:
             Batch of the epoch, or of what is left of it.
         out : memoryview of int64, shape (batch_size or more,)
             Owned by the caller; the first ``rows(k)`` entries are written, the others left alone.
-        part : Rest, or array of int64
+        part : Rest or DrawnPart
             What is left of the epoch; or the indices, where `deal` has drawn them.
 
         Returns
@@ -222,8 +236,8 @@ class Schedule:
             ``rows(k)``.
         """
         rows = self.rows(k, part)
-        if isinstance(part, array):
-            out.cast("B")[: 8 * rows] = part.tobytes()
+        if isinstance(part, DrawnPart):
+            out.cast("B")[: 8 * rows] = part.indices.tobytes()
             return rows
         first = self.rank + k * self.batch_size * self.world
         if part is ALL and first + (rows - 1) * self.world < self.length:  # what nearly every batch is

@@ -13,6 +13,7 @@ from typing import Any
 from fastfeed.errors import ConfigError
 from fastfeed.schedule.progress import Position, Progress
 from fastfeed.schedule.rest import Rest, compressed
+from fastfeed.schedule.sampler import SamplerOrder
 from fastfeed.schedule.schedule import Schedule
 
 VERSION = 1
@@ -34,6 +35,8 @@ def saved(position: Position, schedule: Schedule, of: dict[str, Any], ordered: b
             "batch_size": schedule.step,
             "batches": [[each.first, *sorted(each.ahead)] for each in progress],
         }
+    if isinstance(schedule.order, SamplerOrder):
+        state["seen"] = [list(each.seen) for each in progress]
     return {**state, "of": of}
 
 
@@ -52,7 +55,7 @@ def loaded(state: Any, schedule: Schedule, of: dict[str, Any]) -> Position:
         if any(start > schedule.length for start, *_ in each["left"]):
             raise ConfigError(_FOREIGN)
     if len(states) > 1:
-        return _merged(states, schedule.length)
+        return _merged(states, schedule)
     (state,) = states
     dealt = state.get("dealt")
     progress = [Progress(_rest(*left)) for left in state["left"]]
@@ -67,6 +70,8 @@ def loaded(state: Any, schedule: Schedule, of: dict[str, Any]) -> Position:
             )
         for each, (first, *ahead) in zip(progress, dealt["batches"], strict=True):
             each.first, each.ahead = first, set(ahead)
+    for each, seen in zip(progress, state.get("seen", ()), strict=False):
+        each.seen = tuple(seen)
     return Position(state["epoch"], progress)
 
 
@@ -80,7 +85,7 @@ def _left(progress: Progress, schedule: Schedule) -> Rest:
     return progress.rest.without((first, min(end, left)) for first, end in done)
 
 
-def _merged(states: list[dict[str, Any]], length: int) -> Position:
+def _merged(states: list[dict[str, Any]], schedule: Schedule) -> Position:
     """The position of states of all ranks, each with what it has overtaken."""
     dealt = [state["dealt"] for state in states if "dealt" in state]
     if len(dealt) < len(states):
@@ -94,8 +99,17 @@ def _merged(states: list[dict[str, Any]], length: int) -> Position:
         )
     first = min(state["epoch"] for state in states)
     end = max(state["epoch"] + len(state["left"]) for state in states)
+    if schedule.is_of_unknown_length and any(state["epoch"] > first for state in states):
+        raise ConfigError(
+            "load_state_dict: some of these states are in a later epoch than others, and what those have left of it "
+            "nobody can tell, because the sampler has no length: give it one, or restore each rank from its own state"
+        )
     by_rank = sorted(states, key=lambda state: int(state["dealt"]["rank"]))
-    return Position(first, [Progress(_left_by_all(by_rank, epoch, size, length)) for epoch in range(first, end)])
+    progress = [Progress(_left_by_all(by_rank, epoch, size, schedule.length)) for epoch in range(first, end)]
+    for state in states:
+        for at, seen in enumerate(state.get("seen", ()), state["epoch"] - first):
+            progress[at].seen = max(progress[at].seen, tuple(seen))
+    return Position(first, progress)
 
 
 def _left_by_all(states: list[dict[str, Any]], epoch: int, size: int, length: int) -> Rest:
@@ -147,6 +161,7 @@ def _check(state: Any) -> None:
             and len(state["left"]) > 0
             and all(_is_rest(start, gaps) for start, gaps in state["left"])
             and ("dealt" not in state or _is_dealt(state["dealt"], len(state["left"])))
+            and ("seen" not in state or _is_seen(state["seen"], len(state["left"])))
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         sound = False
@@ -166,6 +181,10 @@ def _is_rest(start: Any, gaps: Any) -> bool:
 def _is_dealt(dealt: Any, epochs: int) -> bool:
     numbers = [dealt["rank"], dealt["world"], dealt["batch_size"], *(each for one in dealt["batches"] for each in one)]
     return all(map(_is_whole, numbers)) and len(dealt["batches"]) == epochs and dealt["rank"] < dealt["world"]
+
+
+def _is_seen(seen: Any, epochs: int) -> bool:
+    return len(seen) == epochs and all(_is_whole(count) and _is_whole(checksum) for count, checksum in seen)
 
 
 def _check_of(then: dict[str, Any], now: dict[str, Any]) -> None:

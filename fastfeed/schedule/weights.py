@@ -43,6 +43,10 @@ class Weights:
         self.num_samples = None if num_samples is None else options.whole("num_samples", num_samples, 1)
         self.replacement = options.flag("replacement", replacement)
 
+    def __repr__(self) -> str:
+        values = repr(self.values) if isinstance(self.values, str) else f"{len(self.values)} weights"
+        return f"Weights({values}, num_samples={self.num_samples}, replacement={self.replacement})"
+
 
 def _checked(values: Any) -> NDArray[np.float64]:
     import numpy as np

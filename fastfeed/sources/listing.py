@@ -172,6 +172,11 @@ def list_folder(
     return Listing(paths, root, names, labels)
 
 
+def class_folders(folder: str) -> list[str]:
+    """Return the sorted names of the sub-folders that may be classes: none is hidden, or holds no data."""
+    return _read(folder if folder.endswith("/") else folder + "/")[0]
+
+
 def _check_chosen(chosen: Sequence[str], folder: str, folders: list[str]) -> None:
     there = set(folders)
     for name in chosen:

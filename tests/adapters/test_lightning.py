@@ -243,6 +243,22 @@ def test_a_run_that_cuts_its_epochs_short_goes_on_as_it_would_have(tmp_path: Pat
         assert resumed(file, one_loader, **options) == whole[step:]
 
 
+@pytest.mark.filterwarnings("ignore:`weights_only` was not set")
+def test_what_is_saved_at_the_last_step_goes_on_there_and_what_is_saved_after_fit_with_the_next_epoch(
+    tmp_path: Path,
+) -> None:
+    with shuffled() as feed:
+        epochs = epochs_of(feed, 2)
+    feeds, loader = one_loader()
+    cut = trainer(tmp_path, max_steps=3)
+    cut.fit(Model(), loader)
+    by_hand = tmp_path / "by hand"
+    cut.save_checkpoint(by_hand)
+    feeds[0].close()
+    assert resumed(checkpoints(tmp_path)[-1], one_loader, max_epochs=2) == epochs[0][3:] + epochs[1]
+    assert resumed(by_hand, one_loader, max_epochs=2) == epochs[1]
+
+
 def test_several_loaders_go_on_each_where_it_was(tmp_path: Path) -> None:
     whole = uninterrupted(tmp_path, two_loaders, max_epochs=2)
     for step, file in enumerate(checkpoints(tmp_path), 1):

@@ -8,6 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,16 @@ def test_epochs_are_those_of_one_machine_and_may_be_written_to(photos: Path, fed
     assert (stats.batches, stats.samples, stats.workers, stats.deaths) == (39, 150, 2, 0)
     assert stats.work_s > 0
     assert stats.bytes_read > 0
-    assert "smaller images" in stats.sentence or stats.verdict == "consumer"
+    assert "smaller images" in stats.sentence or "way from the actors" in stats.sentence or stats.verdict == "consumer"
+    late = replace(stats, wait_s=9.0, first_waits_s=0.0, consumer_s=1.0, pull_s=0.0, read_s=0.5, work_s=2.0, idle_s=7.5)
+    assert late.sentence == (
+        "The way from the actors is the slow side: the consumer waited 9.00 s of 10.00 s, and their workers were idle "
+        "for 7.50 s against 2.50 s of work; send fewer bytes (dtype='uint8', normalised on the device), raise window, "
+        "or put the actors behind a faster network."
+    )
+    assert late.since(replace(late, wait_s=0.0)).sentence.startswith("The workers are the slow side")
+    assert replace(late, idle_s=2.0).sentence.startswith("The workers are the slow side")
+    assert replace(late, consumer_s=99.0).sentence.startswith("The consumer is the slow side")
 
 
 def test_an_iterator_that_is_never_stepped_hires_nobody(photos: Path, fed: Any) -> None:
@@ -171,6 +181,12 @@ def test_unordered_batches_come_once_each_and_their_state_says_which(photos: Pat
     first = [digest(batch) for batch in itertools.islice(feed, 6)]
     feed.load_state_dict(feed.state_dict())
     assert sorted(first + digests(feed)) == sorted(digests(plan.feed()))
+
+
+def test_copied_arrays_are_writable_and_aligned(photos: Path, fed: Any) -> None:
+    for images, _ in fed(local(photos, size=224, transforms=None).plan()):
+        assert images.flags.writeable
+        assert images.__array_interface__["data"][0] % 64 == 0
 
 
 def test_without_a_copy_arrays_lie_in_the_object_store(photos: Path, fed: Any) -> None:

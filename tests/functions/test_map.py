@@ -84,7 +84,7 @@ def test_an_iterator_is_gone_through_once_and_the_second_time_refused(workers: i
         with pytest.raises(TypeError, match=r"no len\(\)"):
             len(feed)
         assert list(feed) == [0, 1, 4]
-        with pytest.raises(ff.ConfigError, match=r"generator can be gone through only once.*pass map"):
+        with pytest.raises(ff.ConfigError, match=r"this generator can be gone through only once.*pass a list"):
             list(feed)
 
 

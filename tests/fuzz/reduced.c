@@ -1,86 +1,48 @@
-/* reduced: the low-pass decoder against the coefficients that libjpeg reads, and the verdict of both.
+/* reduced: the baseline reader at reduced scales against the coefficients that libjpeg reads, and the verdict of both.
  *
- * The lines are the means of the low frequencies of each block, worked out here in doubles; and a file that is decoded at a
- * reduced scale without complaint is decoded in full without complaint, and the other way round.
+ * The lines are the means of parts of each block, worked out here in doubles: of all its frequencies, or of the lowest ones
+ * where it becomes no more than four pixels.  And a file that is decoded at a reduced scale without complaint is decoded in
+ * full without complaint, and the other way round.
  */
-#include "fuzz.h"
+#include "library.h"
 
-#include <jpeglib.h>
 #include <math.h>
-#include <setjmp.h>
 
+#include "jpeg/baseline.h"
 #include "jpeg/jpeg.h"
-#include "jpeg/lowpass.h"
+#include "simd/cpu.h"
 
 #define PI 3.14159265358979323846
 
 enum { MAX_PIXELS = 1 << 14 };
 
-typedef struct library {
-    struct jpeg_decompress_struct c;
-    struct jpeg_error_mgr errors;
-    jmp_buf landing;
-} library;
-
-static void on_error(j_common_ptr c)
-{
-    longjmp(((library *)(void *)c)->landing, 1);
-}
-
-static void no_message(j_common_ptr c, int level)
-{
-    (void)c;
-    (void)level;
-}
-
-static library *opened(const uint8_t *data, size_t size)
-{
-    library *l = room(sizeof *l);
-    memset(l, 0, sizeof *l);
-    l->c.err = jpeg_std_error(&l->errors);
-    l->errors.error_exit = on_error;
-    l->errors.emit_message = no_message;
-    jpeg_create_decompress(&l->c);
-    if (setjmp(l->landing)) {
-        jpeg_destroy_decompress(&l->c);
-        free(l);
-        return NULL;
-    }
-    jpeg_mem_src(&l->c, data, size);
-    (void)jpeg_read_header(&l->c, TRUE);
-    return l;
-}
-
-static void closed(library *l)
-{
-    jpeg_destroy_decompress(&l->c);
-    free(l);
-}
-
 /* ---- what the lines should be ---- */
 
-/* Frequencies kept where a block becomes so many parts: all up to this place of the zigzag. */
-static int keeps(int v, int u, int parts)
-{
-    const int last = parts == 1 ? 0 : parts == 2 ? 4 : 24, sum = u + v;
-    int place = sum * (sum + 1) / 2 + (sum % 2 == 0 ? u : v); /* in the upper left half */
-    return sum < 8 && place <= last;
-}
-
-static double wave(int u, int part, int parts)
-{
-    double sum = 0.0;
-    const int wide = 8 / parts;
-    for (int k = part * wide; k < (part + 1) * wide; k++)
-        sum += cos((2 * k + 1) * u * PI / 16.0);
-    return sum / wide * (u == 0 ? sqrt(0.125) : 0.5);
-}
-
 typedef struct plane {
-    double *levels, *doubt; /* what floats may have lost */
+    double *levels, *doubt; /* what rounding may have lost */
     int64_t stride;
     int parts_x, parts_y;
 } plane;
+
+static double clipped(double v)
+{
+    return v < 0.0 ? 0.0 : v > 255.0 ? 255.0 : v;
+}
+
+/* A pixel of a block, of all its frequencies or of the lowest ones; size: of what was added up. */
+static double pixel_of(const JCOEF *coef, const JQUANT_TBL *quantiser, int y, int x, int frequencies, double *size)
+{
+    double sum = 128.0;
+    for (int v = 0; v < frequencies; v++)
+        for (int u = 0; u < frequencies; u++) {
+            const double term = (double)coef[8 * v + u] * quantiser->quantval[8 * v + u] *
+                                cos((2 * x + 1) * u * PI / 16.0) * cos((2 * y + 1) * v * PI / 16.0) *
+                                (u == 0 ? sqrt(0.125) : 0.5) * (v == 0 ? sqrt(0.125) : 0.5);
+            sum += term;
+            *size += fabs(term);
+        }
+    return sum;
+}
 
 static plane plane_of(library *l, jvirt_barray_ptr blocks, int number, int denominator)
 {
@@ -89,30 +51,26 @@ static plane plane_of(library *l, jvirt_barray_ptr blocks, int number, int denom
     const int luma_h = l->c.comp_info[0].h_samp_factor, luma_v = l->c.comp_info[0].v_samp_factor;
     plane p = {.parts_x = 8 / denominator * (number > 0 && !one ? luma_h : 1),
                .parts_y = 8 / denominator * (number > 0 && !one ? luma_v : 1)};
+    const int low = p.parts_x <= 2 && p.parts_y <= 2, wide = 8 / p.parts_x, high = 8 / p.parts_y;
     const int64_t w = info->width_in_blocks, h = info->height_in_blocks;
-    const int most = p.parts_x > p.parts_y ? p.parts_x : p.parts_y;
     p.stride = w * p.parts_x;
     p.levels = room(sizeof(double) * (size_t)(p.stride * h * p.parts_y));
     p.doubt = room(sizeof(double) * (size_t)(p.stride * h * p.parts_y));
     for (int64_t row = 0; row < h; row++) {
         JBLOCKARRAY line = l->c.mem->access_virt_barray((j_common_ptr)&l->c, blocks, (JDIMENSION)row, 1, FALSE);
         for (int64_t column = 0; column < w; column++)
-            for (int y = 0; y < p.parts_y; y++)
-                for (int x = 0; x < p.parts_x; x++) {
-                    double sum = 128.0, size = 128.0;
-                    for (int v = 0; v < 8; v++)
-                        for (int u = 0; u < 8; u++)
-                            if (keeps(v, u, most)) {
-                                const double term = (double)line[0][column][8 * v + u] *
-                                                    info->quant_table->quantval[8 * v + u] * wave(u, x, p.parts_x) *
-                                                    wave(v, y, p.parts_y);
-                                sum += term;
-                                size += fabs(term);
-                            }
-                    const int64_t at = (row * p.parts_y + y) * p.stride + column * p.parts_x + x;
-                    p.levels[at] = sum < 0.0 ? 0.0 : sum > 255.0 ? 255.0 : sum;
-                    p.doubt[at] = size > 1e8 ? 1e9 : 0.51 + size * 1e-5;
+            for (int part = 0; part < p.parts_x * p.parts_y; part++) {
+                const int top = part / p.parts_x * high, left = part % p.parts_x * wide;
+                double sum = 0.0, size = 128.0;
+                for (int k = 0; k < wide * high; k++) {
+                    const double v = pixel_of(line[0][column], info->quant_table, top + k / wide, left + k % wide,
+                                              low ? 2 : 8, &size);
+                    sum += low ? v : clipped(v);
                 }
+                const int64_t at = (row * p.parts_y + part / p.parts_x) * p.stride + column * p.parts_x + part % p.parts_x;
+                p.levels[at] = clipped(sum / (wide * high));
+                p.doubt[at] = size > 1e8 ? 1e9 : low ? 0.51 + size * 1e-5 : 1.6;
+            }
     }
     return p;
 }
@@ -140,23 +98,17 @@ static void check_line(const plane *planes, int components, int64_t y, int64_t w
     }
 }
 
-/* All lines of the low-pass decoder.  1: it gave them all, and found the end. */
-static int lowpass(library *l, int denominator, uint8_t *pixels, int64_t width, int64_t height)
+/* All lines of the reader.  1: it gave them all, and found the end. */
+static int all_lines(library *l, int denominator, uint8_t *pixels, int64_t width, int64_t height)
 {
-    ff_lowpass *low = ff_lowpass_new();
+    ff_baseline *d = ff_baseline_new();
     const ff_window window = {0, width, 0, height};
-    int64_t done = 0;
-    int got = ff_lowpass_begin(low, &l->c, denominator, &window);
-    while (got > 0 && done < height) {
-        uint8_t *lines[8];
-        int n = 0;
-        for (; n < 8 && done + n < height; n++)
-            lines[n] = pixels + (size_t)((done + n) * width * l->c.num_components);
-        got = ff_lowpass_lines(low, lines, n);
-        done += got;
-    }
-    const int well = got > 0 && ff_lowpass_ended_well(low);
-    ff_lowpass_free(low);
+    int64_t y = 0;
+    if (ff_baseline_begin(d, ff_loops_active()->frames, &l->c, denominator, &window))
+        while (y < height && ff_baseline_line(d, pixels + (size_t)(y * width * l->c.num_components)))
+            y++;
+    const int well = y == height && ff_baseline_ended_well(d);
+    ff_baseline_free(d);
     return well;
 }
 
@@ -168,7 +120,7 @@ static void against_coefficients(const uint8_t *data, size_t size, int denominat
     const int64_t width = ff_jpeg_reduced(l->c.image_width, denominator);
     const int64_t height = ff_jpeg_reduced(l->c.image_height, denominator);
     uint8_t *pixels = room((size_t)(width * height) * 3);
-    if (!ff_lowpass_takes(&l->c) || !lowpass(l, denominator, pixels, width, height)) {
+    if (!all_lines(l, denominator, pixels, width, height)) {
         free(pixels);
         closed(l);
         return;
@@ -176,7 +128,7 @@ static void against_coefficients(const uint8_t *data, size_t size, int denominat
     plane planes[3];
     const int components = l->c.num_components;
     if (setjmp(l->landing))
-        HOLDS(0, "libjpeg refuses what the low-pass decoder has decoded");
+        HOLDS(0, "libjpeg refuses what the reader has decoded");
     jvirt_barray_ptr *blocks = jpeg_read_coefficients(&l->c);
     for (int k = 0; k < components; k++)
         planes[k] = plane_of(l, blocks[k], k, denominator);
@@ -226,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (j == NULL)
         j = ff_jpeg_new();
     const int code = verdict(j, data, size, 1, exact);
-    for (int denominator = 4; denominator <= 8; denominator *= 2) {
+    for (int denominator = 2; denominator <= 8; denominator *= 2) {
         const int other = verdict(j, data, size, denominator, reduced);
         HOLDS(code == other, "in full: %d %s; at 1/%d: %d %s", code, exact, denominator, other, reduced);
         if (code == FF_OK)

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import jpegs
 
 PLAN_BYTES = 48  # the header of image.c
+WINDOW_BYTES = 4  # that of exact.c
 
 
 def jpeg(width: int, height: int, mode: str, **options: object) -> bytes:
@@ -63,6 +64,8 @@ def write(target: str, folder: Path) -> None:
     draw = random.Random(1)
     if target == "image":
         inputs = [draw.randbytes(PLAN_BYTES) + data for data in images() for _ in range(2)]
+    elif target == "exact":
+        inputs = [draw.randbytes(WINDOW_BYTES) + data for data in images() for _ in range(3)]
     elif target == "reduced":
         inputs = list(images())
     elif target == "exif":

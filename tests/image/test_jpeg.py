@@ -43,7 +43,7 @@ def small(data: bytes, **options: Any) -> NDArray[Any]:
 
 
 def assert_near(have: NDArray[Any], expected: NDArray[Any]) -> None:
-    """Reduced by libjpeg and by lowpass, which know the same frequencies but for the last ones."""
+    """Reduced by libjpeg and by our own reader, which know other high frequencies."""
     assert np.abs(have.astype(int) - expected).max() <= 8
 
 

@@ -54,6 +54,16 @@ def test_a_plan_of_arrays_carries_them(given: Any) -> None:
         assert plan.digest == feed.plan().digest
 
 
+def test_a_plan_is_printed_with_the_options_that_were_given(photos: Path) -> None:
+    plan = ff.images(ff.files(photos), 16, shuffle=True, weights=None, shard=(1, 2)).plan()
+    text = "<Plan of images(source=Files(50 files), size=16, shuffle=True, shard=(1, 2))>"
+    assert repr(plan) == repr(pickle.loads(pickle.dumps(plan))) == text
+    weights = ff.Weights(np.ones(5), replacement=False)
+    text = "<Plan of arrays(array([0, 1, 2, 3, 4]), weights=Weights(5 weights, num_samples=None, replacement=False), "
+    assert repr(ff.arrays(np.arange(5), weights=weights).plan()) == f"{text}shard=(0, 1))>"
+    assert repr(ff.Weights("balanced", 3)) == "Weights('balanced', num_samples=3, replacement=True)"
+
+
 def test_a_plan_of_a_folder_is_small_and_lists_it_afresh(photos: Path) -> None:
     plan = ff.images(photos, 16, num_workers=0).plan()
     assert len(pickle.dumps(plan)) < 2000

@@ -173,6 +173,72 @@ def test_a_sampler_is_resumed_wherever_the_loop_was_left(make: Any, ordered: boo
             assert feed.state_dict()["epoch"] == 4
 
 
+class Anew:
+    """A sampler that draws another order each time, as PyTorch's RandomSampler without a generator does."""
+
+    def __init__(self, size: int | None) -> None:
+        self.size = size
+        self.begun = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.begun += 1
+        order = [(number + self.begun) % 40 for number in range(40)]
+        return iter(order if self.size is None else [order[at : at + self.size] for at in range(0, 40, self.size)])
+
+
+@pytest.mark.parametrize("size", [None, 4], ids=["indices", "lists"])
+@pytest.mark.parametrize(("ordered", "workers"), [(True, 0), (True, 2), (False, 2)])
+def test_a_sampler_that_draws_anew_is_refused_before_anything_is_delivered(
+    size: int | None, ordered: bool, workers: int
+) -> None:
+    options: dict[str, Any] = {"batch_size": 4, "ordered": ordered, "num_workers": workers}
+    sampler = Anew(size)
+    with ff.arrays(Y, sampler=sampler, **options) as feed:
+        for steps in (1, 5, 10):
+            sampler.begun, drawn = 0, []
+            feed.set_epoch(0)
+            with contextlib.closing(iter(feed)) as loop:
+                drawn = [batch.tolist() for batch in itertools.islice(loop, steps)]
+            state = feed.state_dict()
+            feed.load_state_dict(state)
+            if steps == 10:
+                assert next(iter(feed)) is not None  # nothing is left, and the next epoch has an order of its own
+                continue
+            with pytest.raises(ff.ConfigError, match=r"a Anew, does not draw again the \d+ .* set_epoch or seed"):
+                next(iter(feed))
+            sampler.begun = 0  # what it was seeded with
+            feed.load_state_dict(state)
+            drawn += [batch.tolist() for batch in feed]
+            assert sorted(itertools.chain(*drawn)) == list(range(40))
+
+
+def test_a_state_of_one_rank_is_compared_by_others() -> None:
+    with ff.arrays(Y, sampler=Anew(None), shard=(1, 2), batch_size=4, num_workers=0) as feed:
+        with contextlib.closing(iter(feed)) as loop:
+            assert next(loop).tolist() == [2, 4, 6, 8]
+        state = feed.state_dict()
+    for world, expected in ((1, [9, 10, 11]), (2, [9, 11, 13])):
+        with ff.arrays(Y, sampler=Anew(None), shard=(0, world), batch_size=3, num_workers=0) as feed:
+            feed.load_state_dict(state)
+            assert next(iter(feed)).tolist() == expected
+            feed.load_state_dict(state)
+            with pytest.raises(ff.ConfigError, match="does not draw again the 8 that it had drawn"):
+                next(iter(feed))
+
+
+def test_a_sampler_that_ends_before_where_it_was_is_refused() -> None:
+    with ff.arrays(Y, sampler=iter(range(12)), batch_size=4, num_workers=0) as feed:
+        with contextlib.closing(iter(feed)) as loop:
+            next(loop), next(loop)
+        state = feed.state_dict()
+    shorter = (number for number in range(6))
+    with ff.arrays(Y, sampler=map(int, shorter), batch_size=4, num_workers=0) as feed:
+        state["of"] = feed.state_dict()["of"]
+        feed.load_state_dict(state)
+        with pytest.raises(ff.ConfigError, match="does not draw again the 8"):
+            next(iter(feed))
+
+
 def test_the_state_of_another_sampler_is_refused() -> None:
     with ff.arrays(Y, sampler=[1, 2, 3], num_workers=0) as feed:
         state = feed.state_dict()
@@ -264,6 +330,10 @@ def test_a_sample_without_a_label_is_no_class(photos: Path) -> None:
         ({"sampler": 5}, "sampler=5: pass an iterable"),
         ({"sampler": [1], "shuffle": True}, "shuffle=True, sampler=.*: leave it out: the sampler decides the order"),
         ({"sampler": [1], "weights": Y}, "weights=.*, sampler=.*: leave it out"),
+        (
+            {"weights": Y, "shuffle": True},
+            "shuffle=True, weights=.*: leave it out: weights draw samples at random",
+        ),
         ({"sampler": [[1]], "drop_last": True}, "drop_last=True: pass False: the sampler yields whole batches"),
         ({"weights": [1.0]}, "weights='1 weights': pass one weight for each sample, .* there are 40 samples"),
         ({"weights": "balance"}, "weights='balance': pass one weight"),

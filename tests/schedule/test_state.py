@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from fastfeed.errors import ConfigError
 from fastfeed.schedule.cursor import Cursor, Unit
 from fastfeed.schedule.rest import Rest, compressed
+from fastfeed.schedule.sampler import SamplerOrder
 from fastfeed.schedule.schedule import Schedule
 from fastfeed.schedule.state import loaded, saved
 
@@ -51,12 +53,39 @@ def test_a_run_of_numbers_wraps_to_the_first_positions_of_the_epoch() -> None:
 # ---- going on --------------------------------------------------------------------------------------------------------
 
 
+class Turned:
+    """A sampler that begins elsewhere in each epoch, and may not know its length."""
+
+    def __init__(self, n: int, sized: bool) -> None:
+        self._n = n
+        self._epoch = 0
+        self._sized = sized
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        if not self._sized:
+            raise TypeError
+        return self._n
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([(number * 3 + self._epoch) % self._n for number in range(self._n)])
+
+
 class Run:
     """Ranks in lock-step, each of which has four batches in flight."""
 
-    def __init__(self, n: int, world: int, batch_size: int, uneven: str, state: Any = None) -> None:
+    def __init__(
+        self, n: int, world: int, batch_size: int, uneven: str, state: Any = None, by: str = "permutation"
+    ) -> None:
         self.of = {"samples": n, "shuffle": True, "seed": 9}
-        self.schedules = [Schedule(n, batch_size, True, 9, shard=(rank, world), uneven=uneven) for rank in range(world)]
+        self.schedules = []
+        for rank in range(world):
+            order = None if by == "permutation" else SamplerOrder(Turned(n, by == "sampler"), n, batch_size)
+            self.schedules.append(
+                Schedule(n, batch_size, order is None, 9, shard=(rank, world), uneven=uneven, order=order)
+            )
         self.cursors = [Cursor(schedule) for schedule in self.schedules]
         if state is not None:
             for schedule, cursor in zip(self.schedules, self.cursors, strict=True):
@@ -75,7 +104,7 @@ class Run:
                 out = memoryview(array("q", [0] * self.schedules[rank].batch_size))
                 rows = self.schedules[rank].fill(epoch, batch, out, rest)
                 self.drawn.append((epoch, out[:rows].tolist()))
-                self.cursors[rank].advance(epoch, batch)
+                self.cursors[rank].advance(epoch, batch, rest)
 
     def states(self, ordered: bool) -> list[Any]:
         taken = [
@@ -88,16 +117,19 @@ class Run:
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("uneven", ["pad", "keep"])
-def test_any_number_of_ranks_and_any_batch_size_goes_on_exactly_once(ordered: bool, uneven: str) -> None:
+@pytest.mark.parametrize("by", ["permutation", "sampler", "sampler without a length"])
+def test_any_number_of_ranks_and_any_batch_size_goes_on_exactly_once(by: str, ordered: bool, uneven: str) -> None:
     """Four runs in turn, each from the states of the one before; then the last epoch is gone through to its end."""
     for case in range(60):
         chance = random.Random(case)
-        n = chance.choice([50, 101, 256])
+        n = chance.choice([50, 101, 256])  # of which 3 divides none
         state, drawn = None, []
         for _ in range(4):
-            # Shards that are kept uneven are not in lock-step across the end of an epoch.
-            world = chance.choice([1, 2, 3, 4]) if uneven == "pad" else 1
-            run = Run(n, world, chance.choice([2, 3, 8]), uneven, state)
+            # Shards that are kept uneven are not in lock-step across the end of an epoch, and those without a length
+            # cannot be restored from there.
+            alone = uneven == "keep" or (by == "sampler without a length" and not ordered)
+            world = 1 if alone else chance.choice([1, 2, 3, 4])
+            run = Run(n, world, chance.choice([2, 3, 8]), uneven, state, by)
             run.go_on(chance.randrange(12), ordered, chance)
             drawn += run.drawn
             states = run.states(ordered)
@@ -105,7 +137,7 @@ def test_any_number_of_ranks_and_any_batch_size_goes_on_exactly_once(ordered: bo
             state = states if world > 1 and not ordered else states[0]
             assert ordered is False or all(each == state for each in states)
         last = max((epoch for epoch, _ in drawn), default=0)
-        rest = Run(n, 1, 7, uneven, state)
+        rest = Run(n, 1, 7, uneven, state, by)
         while rest.states(True)[0]["epoch"] <= last:
             rest.go_on(None, True, chance, epochs=1)
         drawn += rest.drawn
@@ -185,6 +217,9 @@ OF = {"samples": 20, "seed": 0}
         {"dealt": {}},
         {"dealt": {**DEALT, "rank": 2}},
         {"dealt": {**DEALT, "batches": []}},
+        {"seen": []},
+        {"seen": [8]},
+        {"seen": [[8, -1]]},
     ],
     ids=str,
 )
@@ -220,6 +255,17 @@ def test_the_state_of_one_rank_that_overtook_does_not_do_for_others() -> None:
     for schedule in (Schedule(20, 4, shard=(1, 2)), Schedule(20, 4), Schedule(20, 5, shard=(0, 2))):
         with pytest.raises(ConfigError, match=r"rank 0 of 2 .*: pass a list of the states of all 2 ranks"):
             loaded(state, schedule, OF)
+
+
+def test_states_of_several_epochs_of_a_sampler_without_a_length_are_refused() -> None:
+    run = Run(20, 2, 3, "pad", by="sampler without a length")
+    run.go_on(4, False, random.Random(0), epochs=2)
+    states = run.states(False)
+    assert [state["epoch"] for state in states] == [0, 0]
+    Run(20, 1, 5, "pad", states, by="sampler without a length")
+    states[1] = {**states[1], "epoch": 1}
+    with pytest.raises(ConfigError, match=r"in a later epoch than others, .* the sampler has no length"):
+        Run(20, 1, 5, "pad", states, by="sampler without a length")
 
 
 def test_states_that_do_not_belong_together_are_refused() -> None:

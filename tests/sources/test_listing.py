@@ -11,7 +11,7 @@ from given import refusal, table, touch
 
 import fastfeed as ff
 from fastfeed.sources.choose import files
-from fastfeed.sources.listing import IMAGE_SUFFIXES
+from fastfeed.sources.listing import IMAGE_SUFFIXES, class_folders
 
 # ---- folders ----
 
@@ -24,6 +24,12 @@ def test_a_flat_folder_gives_its_images_sorted_and_no_labels(here: Path) -> None
     assert found.classes is None
     assert len(found) == 5
     assert repr(found) == "Files(5 files)"
+
+
+@pytest.mark.parametrize("folder", ["photos", "photos/"])
+def test_folders_that_may_be_classes_are_neither_hidden_nor_left_by_systems(here: Path, folder: str) -> None:
+    touch("photos/b/x.jpg", "photos/a/deep/y.txt", "photos/.git/x.jpg", "photos/@eaDir/x.jpg", "photos/z.jpg")
+    assert class_folders(folder) == ["a", "b"]
 
 
 @pytest.mark.parametrize("folder", ["photos", "photos/", "./photos"])
