@@ -13,7 +13,12 @@ from fastfeed.engine.boot import WorkerKind
 from fastfeed.options import wrong
 
 _MAIN = " import main; main()"
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from {}" + _MAIN
+# fastfeed is the consumer's, whichever is installed; then its folder comes last, or what lies there would hide Python's
+# own modules.
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import fastfeed; sys.path.append(sys.path.pop(0)); from {}"
+    + _MAIN
+)
 _ONE_THREAD = (
     *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB", "BLIS")),
     "OPENCV_FOR_THREADS_NUM",

@@ -105,6 +105,24 @@ def test_a_module_of_the_users_hides_one_of_pythons_in_workers_too(tmp_path: Pat
     assert done.stdout == "('mine', 1)\n", done.stderr
 
 
+def test_workers_run_the_fastfeed_of_the_program_and_not_one_that_is_installed_besides(tmp_path: Path) -> None:
+    other = tmp_path / "other" / "fastfeed"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise ImportError('this is another fastfeed')")
+    root = str(Path(ff.__file__).parents[1])
+    script = f"""
+import os, sys
+os.environ["PYTHONPATH"] = {str(other.parent)!r}  # where workers look first
+sys.path[:] = [entry for entry in sys.path if entry != {root!r}]
+sys.path.insert(0, {root!r})
+import fastfeed as ff
+for feed in (ff.map(abs, [-1], num_workers=1), ff.arrays([1], batch_size=1, num_workers=1)):
+    with feed: print(*feed)
+"""
+    done = run_script(tmp_path, script)
+    assert done.stdout.splitlines()[-2:] == ["1", "[1]"], done.stderr
+
+
 # ---- pools and children ----
 
 
