@@ -13,6 +13,7 @@ import pytest
 from fastfeed import _native
 
 ROOT = Path(__file__).parents[2]
+ARM = Path("/usr/aarch64-linux-gnu")  # where Debian's cross compiler has its libraries
 
 
 def variants(compiler: str, target: Path, *runner: str) -> list[str]:
@@ -28,3 +29,9 @@ def variants(compiler: str, target: Path, *runner: str) -> list[str]:
 def test_every_variant_of_this_processor_gives_the_bytes_of_the_plain_loops(tmp_path: Path) -> None:
     compiler = shlex.split(os.environ.get("CC", "cc"))[0]
     assert variants(compiler, tmp_path / "frames") == _native.simd_variants()
+
+
+def test_those_of_arm_do_so_under_emulation(tmp_path: Path) -> None:
+    """With Debian's gcc-aarch64-linux-gnu and qemu-user; on an Arm processor the test above is the one."""
+    found = variants("aarch64-linux-gnu-gcc", tmp_path / "frames", "qemu-aarch64", "-L", str(ARM))
+    assert found == ["neon", "baseline"]
