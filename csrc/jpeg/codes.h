@@ -36,7 +36,8 @@ typedef struct ff_code {
 } ff_code;
 
 typedef struct ff_codes {
-    uint64_t dc[1 << FF_LOOK], ac[1 << FF_LOOK];
+    uint64_t ac[1 << FF_LOOK]; /* first: Arm would add an offset between one look-up and the next */
+    uint64_t dc[1 << FF_LOOK];
     /* Bits 0-15 of the same, of as many symbols as have whole codes; their values may go on behind the bits looked up.  Made
      * when first asked for. */
     uint16_t pass[1 << FF_PASS];

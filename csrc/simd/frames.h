@@ -41,5 +41,8 @@ extern const ff_frame_loops ff_frames_plain;
 #if defined(__x86_64__)
 extern const ff_frame_loops ff_frames_avx2, ff_frames_avx512;
 #endif
+#if defined(__aarch64__)
+extern const ff_frame_loops ff_frames_neon;
+#endif
 
 #endif

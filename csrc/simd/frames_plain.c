@@ -34,7 +34,7 @@ static int one_block(int16_t *coef, const int16_t *quantiser, uint8_t *to, int64
         int32_t in[8], out[8], size = 0;
         for (int y = 0; y < 8; y++) {
             in[y] = coef[8 * y + x] * quantiser[8 * y + x];
-            size += abs(in[y]) < FF_COLUMN_MOST ? abs(in[y]) : FF_COLUMN_MOST + 1;
+            size += abs(in[y]) <= FF_COLUMN_MOST ? abs(in[y]) : FF_COLUMN_MOST + 1;
         }
         if (size > FF_COLUMN_MOST)
             return 0;

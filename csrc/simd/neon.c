@@ -134,6 +134,7 @@ const ff_loops ff_loops_neon = {
     .sums = ff_plain_sums,
     .matrix8 = ff_plain_matrix8,
     .hue = ff_plain_hue,
+    .frames = &ff_frames_neon,
 };
 
 #else

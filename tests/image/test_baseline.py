@@ -89,12 +89,17 @@ def test_what_is_plain_is_decoded_by_our_own_reader(sampling: str) -> None:
     assert reader_of(data, size=(10, 15), exact=True) == "baseline"
 
 
+# A block of grey takes 6 bits, so four of them, which a restart follows, are whole bytes.
+ENDS_WITH_BYTES = encode(np.full((16, 64), 128, np.uint8), restart_marker_blocks=4)
+
+
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(encode(waves(40, 60), progressive=True), id="progressive"),
         pytest.param(jpeg("4:2:0", 40, 4), id="two columns of chroma"),
         pytest.param(jpegs.before_restarts(jpeg("4:2:0", 40, 60, restart_marker_blocks=2), b"\0\0"), id="padding"),
+        pytest.param(jpegs.before_restarts(ENDS_WITH_BYTES, b"\0"), id="a byte of padding"),
     ],
 )
 def test_what_is_not_plain_is_decoded_by_libjpeg_turbo(data: bytes) -> None:
