@@ -344,6 +344,9 @@ class _ImageJob(ScheduledJob):
         names = (os.path.basename(self._source.name(index)) for index in range(0, count, -(-count // _NAMES)))
         return hashlib.blake2s("\0".join(names).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
+    def samples_in_words(self) -> str:
+        return f"images from {self._source!r}"
+
     def described(self) -> Iterator[bytes]:
         yield self._compiled.plan + (self._compiled.finish_plan or b"")
         yield b"\0".join(frame.filled(*framed) for framed in self._frames())
