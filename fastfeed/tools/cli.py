@@ -29,7 +29,11 @@ _DEFAULT_SECONDS = 36.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help(sys.stderr)
+        return 2
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -48,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fastfeed", description="Measure data loading, or look at this machine.")
     parser.add_argument("--version", action="version", version=f"fastfeed {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="command")
     bench = commands.add_parser(
         "bench",
         help="images per second here, beside other loaders and the decoder alone",
