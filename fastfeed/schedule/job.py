@@ -333,6 +333,11 @@ class ScheduledJob:
     # ---- a plan's side ----
 
     @property
+    def next_epoch(self) -> int:
+        """The epoch that the next iteration begins with."""
+        return self._cursor.next_epoch
+
+    @property
     def batch_bytes(self) -> int:
         """Memory that the arrays of a batch need."""
         return self._schedule.most_rows * self._row_bytes
