@@ -79,6 +79,7 @@ bench: setup
 
 table: setup
 	$(PY) bench/table.py $(if $(SOURCE),'$(SOURCE)')
+	$(PY) bench/table_kernel.py $(if $(SOURCE),'$(SOURCE)')
 	$(PY) bench/table_python.py
 
 suites: setup

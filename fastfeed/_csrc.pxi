@@ -85,9 +85,14 @@ cdef extern from "image/ops.h" nogil:
     const ff_transform *ff_transform_of(int32_t kind)
     const char *ff_op_name(int32_t kind) noexcept
 
+cdef extern from "jpeg/whole.h" nogil:
+    ctypedef struct ff_jpeg:
+        pass
+    int ff_jpeg_whole(ff_jpeg *j, const uint8_t *data, size_t size, uint8_t *rgb, size_t capacity, char *err)
+
 cdef extern from "image/picture.h" nogil:
     ctypedef struct ff_image:
-        pass
+        ff_jpeg *jpeg
     ff_image *ff_image_new()
     void ff_image_free(ff_image *image)
     const char *ff_image_reader(const ff_image *image)

@@ -34,7 +34,7 @@ typedef struct component {
 } component;
 
 struct ff_baseline {
-    ff_block blocks[FF_STRIP + 4]; /* and some of zeros */
+    ff_block blocks[FF_STRIP + 3]; /* and some of zeros */
     ff_scan scan;
     const ff_codes *order[FF_STRIP];
     uint8_t keep[FF_STRIP], nothing[FF_STRIP]; /* coefficients that are read of each block */
@@ -260,9 +260,21 @@ static int transform_four(const ff_baseline *d, const component *m, int16_t *con
         shrink(d->loops, pixels, 8 / m->parts_x, 8 / m->parts_y, to, m->stride);
         return 1;
     }
-    for (int k = 0; k < 4; k++)
-        ff_means_put(&m->means, blocks[k], to + k * m->parts_x, m->stride);
+    ff_means_put(&m->means, blocks, to, m->stride);
     return 1;
+}
+
+/* A row of a component's blocks in a strip, filled up to a multiple of four; how many there are. */
+static int blocks_of_row(ff_baseline *d, const component *m, int row, int mcus, int16_t *found[FF_STRIP + 3])
+{
+    int n = 0;
+    ff_block *block = d->blocks + m->first + row * m->h;
+    for (int mcu = 0; mcu < mcus; mcu++, block += d->per_mcu)
+        for (int column = 0; column < m->h; column++)
+            found[n++] = block[column].coef;
+    for (int k = 0; k < 3; k++)
+        found[n + k] = d->blocks[FF_STRIP + k].coef;
+    return n;
 }
 
 /* The strip that begins at MCU x to its place in the planes, four blocks at a time. */
@@ -273,16 +285,10 @@ static int transform_strip(ff_baseline *d, int64_t x, int mcus)
         component *m = &d->component[k];
         for (int row = 0; row < m->v; row++) {
             uint8_t *to = m->plane + (m->parts_y * row + 1) * m->stride + (x - d->from_mcu) * m->h * m->parts_x;
-            const int n = mcus * m->h;
-            for (int i = 0; i < n; i += 4, to += 4 * m->parts_x) {
-                int16_t *four[4];
-                for (int j = 0; j < 4; j++) {
-                    const int mcu = m->h == 2 ? (i + j) / 2 : i + j, column = m->h == 2 ? j % 2 : 0;
-                    const int at = i + j < n ? mcu * d->per_mcu + m->first + row * m->h + column : FF_STRIP + j;
-                    four[j] = d->blocks[at].coef;
-                }
-                good &= transform_four(d, m, four, to);
-            }
+            int16_t *row_of_blocks[FF_STRIP + 3];
+            const int n = blocks_of_row(d, m, row, mcus, row_of_blocks);
+            for (int i = 0; i < n; i += 4, to += 4 * m->parts_x)
+                good &= transform_four(d, m, row_of_blocks + i, to);
         }
     }
     return good;

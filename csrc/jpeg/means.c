@@ -19,29 +19,54 @@ void ff_means_make(ff_means *m, int parts_x, int parts_y, const int16_t *quantis
     m->both = parts_x == 1 || parts_y == 1 ? 0.0f : (float)(quantiser[9] * HALF_WAVE * HALF_WAVE);
 }
 
-static inline uint8_t pixel(float level)
+typedef float four __attribute__((vector_size(16))); /* one of each block, on any machine */
+typedef int32_t four_ints __attribute__((vector_size(16)));
+
+static inline four of_each(int16_t *const blocks[4], int at)
 {
-    const int whole = (int)level;
-    return (uint8_t)(whole < 0 ? 0 : whole > 255 ? 255 : whole);
+    const four_ints v = {blocks[0][at], blocks[1][at], blocks[2][at], blocks[3][at]};
+    return __builtin_convertvector(v, four);
 }
 
-void ff_means_put(const ff_means *m, int16_t *coef, uint8_t *to, int64_t stride)
+/* Whole numbers from 0 to 255, without a branch: what lies outside is as random as a picture. */
+static inline four_ints levels(four v)
 {
+    four_ints whole = __builtin_convertvector(v, four_ints);
+    whole &= whole > 0;
+    const four_ints above = whole > 255;
+    return (whole & ~above) | (above & 255);
+}
+
+/* A row of every block: its left pixels, and where there are two, its right ones. */
+static inline void put_row(uint8_t *to, int wide, four left, four right)
+{
+    const four_ints l = levels(left), r = levels(right);
+    for (int k = 0; k < 4; k++) {
+        to[wide * k] = (uint8_t)l[k];
+        if (wide == 2)
+            to[2 * k + 1] = (uint8_t)r[k];
+    }
+}
+
+void ff_means_put(const ff_means *m, int16_t *const blocks[4], uint8_t *to, int64_t stride)
+{
+    const four level = of_each(blocks, 0) * ((float)m->level * 0.125f) + 128.5f;
     if (m->keep == 1) {
-        const int mean = (coef[0] * m->level + 1028) >> 3; /* 128 and a half, in eighths */
-        to[0] = (uint8_t)(mean < 0 ? 0 : mean > 255 ? 255 : mean);
-        coef[0] = 0;
+        put_row(to, 1, level, level);
+        for (int k = 0; k < 4; k++)
+            blocks[k][0] = 0;
         return;
     }
-    const float level = (float)(coef[0] * m->level) * 0.125f + 128.5f;
-    const float across = (float)coef[1] * m->across, down = (float)coef[8] * m->down, both = (float)coef[9] * m->both;
-    to[0] = pixel(level + down + (across + both));
-    if (m->parts_x > 1)
-        to[1] = pixel(level + down - (across + both));
-    if (m->parts_y > 1) {
-        to[stride] = pixel(level - down + (across - both));
-        if (m->parts_x > 1)
-            to[stride + 1] = pixel(level - down - (across - both));
-    }
-    memset(coef, 0, 64 * sizeof *coef);
+    const four across = of_each(blocks, 1) * m->across, down = of_each(blocks, 8) * m->down;
+    const four both = of_each(blocks, 9) * m->both;
+    if (m->parts_x == 2)
+        put_row(to, 2, level + down + (across + both), level + down - (across + both));
+    else
+        put_row(to, 1, level + down, level + down);
+    if (m->parts_y == 2 && m->parts_x == 2)
+        put_row(to + stride, 2, level - down + (across - both), level - down - (across - both));
+    else if (m->parts_y == 2)
+        put_row(to + stride, 1, level - down, level - down);
+    for (int k = 0; k < 4; k++)
+        memset(blocks[k], 0, 64 * sizeof *blocks[k]);
 }

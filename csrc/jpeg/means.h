@@ -22,7 +22,7 @@ typedef struct ff_means {
 /* quantiser: in natural order. */
 void ff_means_make(ff_means *m, int parts_x, int parts_y, const int16_t *quantiser);
 
-/* One block of coefficients in natural order to its pixels; then the coefficients are zero. */
-void ff_means_put(const ff_means *m, int16_t *coef, uint8_t *to, int64_t stride);
+/* Four blocks of coefficients in natural order to their pixels, side by side; then the coefficients are zero. */
+void ff_means_put(const ff_means *m, int16_t *const blocks[4], uint8_t *to, int64_t stride);
 
 #endif

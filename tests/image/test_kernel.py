@@ -457,9 +457,12 @@ def test_the_header_alone_gives_the_size() -> None:
         _native.jpeg_size(GOOD[:30])
 
 
-def test_the_floor_decodes_the_whole_frame() -> None:
+@pytest.mark.parametrize("decode", [_native.floor_decode, _native.Image().decode])
+def test_what_the_benchmark_compares_decodes_the_whole_frame(decode: Callable[[bytes, Array], None]) -> None:
     out = np.empty((37, 53, 3), np.uint8)
-    _native.floor_decode(GOOD, out.reshape(-1))
-    assert np.array_equal(out, decoded(GOOD))
-    with pytest.raises(_native.KernelError):
-        _native.floor_decode(GOOD, out.reshape(-1)[:-1])
+    for data in (GOOD, encode(waves(37, 53)[:, :, 0]), encode(noise(37, 53), progressive=True)):
+        decode(data, out.reshape(-1))
+        assert np.array_equal(out, decoded(data))
+    for data, room in ((GOOD, out.reshape(-1)[:-1]), (FILES["cmyk"], out.reshape(-1)), (GOOD[:200], out.reshape(-1))):
+        with pytest.raises(_native.KernelError):
+            decode(data, room)
