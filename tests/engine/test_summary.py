@@ -76,4 +76,6 @@ def test_what_is_made_of_a_feed_says_of_what() -> None:
     with ff.arrays(np.arange(40), batch_size=4, num_workers=0) as feed:
         assert repr(ff.replay(feed, 3)) == "<fastfeed.Replay: 3 batches of int64 (4,) again and again, 10 an epoch>"
         assert repr(ff.prefetch(feed)) == f"<fastfeed.Prefetch: 2 items ahead; {feed.summary()}>"
+    wrapped = ff.parallel(each_squared)
+    assert repr(wrapped) == "<fastfeed.parallel(each_squared): a call of it, as one of each_squared, gives a feed>"
     assert repr(ff.prefetch([1, 2])) == "<fastfeed.Prefetch: 2 items ahead; [1, 2]>"
