@@ -301,7 +301,7 @@ class ScheduledJob:
     def standing(self, waiting: int) -> str:
         """The epoch, and how many of its batches the loop has had."""
         position = self._cursor.position()
-        progress = position.progress[0] if position.progress else Progress()
+        progress = next(iter(position.progress), Progress())  # another thread's loop may empty it
         had, total = progress.first + len(progress.ahead), progress.total
         if total is None and not self._schedule.is_of_unknown_length:
             total = self._schedule.batches_of(progress.rest)

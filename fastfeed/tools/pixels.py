@@ -38,7 +38,7 @@ def pixels_of(images: NDArray[Any], layout: str | None, scaling: Scaling | None)
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind not in "iuf":
-        raise _wrong(images, "pass uint8, or floats")
+        raise _wrong(images, "pass uint8, float32 or float16")
     if not np.isfinite(images).all():
         raise _wrong(images, "pass images whose values are finite: these have nan or infinity in them")
     values = images.astype(np.float32)

@@ -164,8 +164,9 @@ def _sorted_out(batch: Any) -> tuple[NDArray[Any], list[tuple[str, Any]]]:
 
 def _array_of(leaf: Any) -> Any:
     """Return a tensor of whatever framework as an array, anything else as it is."""
-    if hasattr(leaf, "detach"):  # PyTorch's, perhaps on a GPU
+    if hasattr(leaf, "detach"):  # PyTorch's: on a GPU, perhaps, or bfloat16, which NumPy does not have
         leaf = leaf.detach().cpu()
+        leaf = leaf.float() if leaf.is_floating_point() else leaf
     if not hasattr(leaf, "__array__"):
         return leaf
     import numpy as np

@@ -129,6 +129,34 @@ def test_of_a_batch_what_there_is_for_each_sample_is_written_below() -> None:
     assert ff.show(images, n=1).captions == [[]]
 
 
+class Tensor:
+    """As PyTorch's on a GPU, in bfloat16 and with a gradient: NumPy reads it once that is all undone."""
+
+    def __init__(self, values: NDArray[np.float32], undone: tuple[str, ...] = ()) -> None:
+        self.values, self.undone = values, undone
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NDArray[np.float32]:
+        assert self.undone == ("detach", "cpu", "float")
+        return self.values
+
+    def detach(self) -> Tensor:
+        return Tensor(self.values, (*self.undone, "detach"))
+
+    def cpu(self) -> Tensor:
+        return Tensor(self.values, (*self.undone, "cpu"))
+
+    def float(self) -> Tensor:
+        return Tensor(self.values, (*self.undone, "float"))
+
+    def is_floating_point(self) -> bool:
+        return True
+
+
+def test_a_tensor_is_brought_to_where_numpy_can_read_it() -> None:
+    values = np.arange(192, dtype=np.float32).reshape(1, 8, 8, 3)
+    assert drawn(ff.show({"x": Tensor(values)}), 1, 12).tolist() == values.tolist()
+
+
 def test_floats_are_levels_or_fractions_by_their_range_or_as_mean_and_std_say() -> None:
     levels = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)
     fractions = levels.astype(np.float32) / 255
@@ -152,7 +180,7 @@ def test_floats_are_levels_or_fractions_by_their_range_or_as_mean_and_std_say() 
         (np.zeros((8, 8, 3)), "image[None] makes one of a single image"),
         (np.zeros((0, 8, 8, 3)), "pass at least one image"),
         (np.full((1, 8, 8, 3), np.nan), "these have nan or infinity in them"),
-        (np.zeros((1, 8, 8, 3), bool), "bool (1, 8, 8, 3)': pass uint8, or floats"),
+        (np.zeros((1, 8, 8, 3), bool), "bool (1, 8, 8, 3)': pass uint8, float32 or float16"),
         ((np.zeros(4), ["a"]), "float64 (4,), list': pass a batch of images, of shape (n, height, width, 3)"),
         (None, "NoneType': pass a batch of images"),
     ],
