@@ -269,15 +269,22 @@ def mapping(options: argparse.Namespace) -> list[Row]:
         gain_64 = ratios(lambda: drain(feed), lambda: drain(pool.imap(double, many, 64)), options.rounds)
         rate = len(many) / statistics.median(seconds(lambda: drain(feed)) for _ in range(3))
         by_mpire = mpire_rate(many, options)
-        with ff.map(double, few, chunk_size=1, num_workers=options.workers) as single:
-            trips = ratios(lambda: drain(single), lambda: drain(pool.imap(double, few)), options.rounds)
-            trip_rate = len(few) / statistics.median(seconds(lambda: drain(single)) for _ in range(3))
+    trips = [one_by_one(few, workers, options.rounds) for workers in (options.workers, 2 * options.workers)]
     return [
-        (f"map of a trivial function, over Pool.imap({best}), its best", "1", "1", f"{gain:.2f} ({rate:,.0f}/s)"),
+        (f"map of a trivial function, over Pool.imap({best}), its best", "1", "1.5", f"{gain:.2f} ({rate:,.0f}/s)"),
         ("  over Pool.imap(64)", "1", "1", f"{gain_64:.2f}"),
         ("  over mpire's imap", "1", "", f"{rate / by_mpire:.0f}" if by_mpire else "mpire is not installed"),
-        ("map, chunk_size=1, over Pool.imap", "1", "5", f"{trips:.2f} ({trip_rate:,.0f}/s)"),
+        ("map, chunk_size=1, over Pool.imap", "1", "5", trips[0]),
+        ("  with twice as many workers as processors", "1", "4", trips[1]),
     ]
+
+
+def one_by_one(items: Sequence[int], workers: int, rounds: int) -> str:
+    """Chunks of one item over Pool.imap's, and how many a second."""
+    with multiprocessing.Pool(workers) as pool, ff.map(double, items, chunk_size=1, num_workers=workers) as feed:
+        gain = ratios(lambda: drain(feed), lambda: drain(pool.imap(double, items)), rounds)
+        rate = len(items) / statistics.median(seconds(lambda: drain(feed)) for _ in range(3))
+    return f"{gain:.2f} ({rate:,.0f}/s)"
 
 
 def pulled(options: argparse.Namespace) -> list[Row]:

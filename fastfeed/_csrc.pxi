@@ -120,7 +120,7 @@ cdef extern from "image/sample.h" nogil:
     int ff_sample_called(ff_sample *sample, const uint8_t *rgb, int64_t stride)
 
 cdef extern from "ring/ring.h" nogil:
-    enum: FF_MAX_SLOTS, FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL
+    enum: FF_MAX_SLOTS, FF_MAX_WORKERS, FF_ROW_DONE, FF_WAIT_NOT, FF_WAIT_BATCH, FF_WAIT_CELL, FF_WAIT_SEVERAL
     ctypedef struct ff_ring_shape:
         uint32_t slots, rows, rows_per_cell, workers
         uint64_t row_bytes

@@ -10,6 +10,7 @@ STEP_STOP: int
 WAIT_NOT: int
 WAIT_BATCH: int
 WAIT_CELL: int
+WAIT_SEVERAL: int
 E_CORRUPT: int
 E_LIMIT: int
 E_POISON: int
@@ -65,6 +66,13 @@ def pull(
     fixed: frozenset[type],
     keep: Callable[[Any], Any] | None,
     array: type | None,
+) -> None: ...
+def apply(
+    function: Callable[[Any], Any],
+    items: list[Any],
+    results: list[Any],
+    fixed: frozenset[type],
+    keep: Callable[[Any, int], Any] | None,
 ) -> None: ...
 def libjpeg_version() -> str: ...
 def jpeg_size(data: bytes | bytearray | memoryview) -> tuple[int, int]: ...

@@ -7,13 +7,14 @@ host can see.  So every group from the process's own up to the mount is asked, a
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 _ROOT = Path("/")
 _V2 = "cgroup2"
@@ -93,18 +94,23 @@ def _physical_memory(root: Path) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _groups(root: Path, kind: str, controller: str) -> Iterator[Path]:
-    """Yield the folders of the process's group and of each group above it; controller is "" for version 2."""
+def _groups(root: Path, kind: str, controller: str) -> Sequence[Path]:
+    """Return the folders of the process's group and of each group above it; controller is "" for version 2."""
     path = _group_path(root, controller)
-    if path is None:
-        return
+    return () if path is None else _folders(root, kind, controller, path)
+
+
+@functools.lru_cache(maxsize=64)
+def _folders(root: Path, kind: str, controller: str, path: str) -> tuple[Path, ...]:
+    """The folders of a group and of those above it; a process may be moved, and the mounts stay where they are."""
+    folders: list[Path] = []
     for mount_root, mount_point in _mounts(root, kind, controller):
         # A container sees its own group as the mount's root, but may still read the host's path in proc.
         inside = os.path.relpath(path, mount_root) if mount_root != "/" else path.lstrip("/")
         parts = [] if inside.startswith("..") else [part for part in inside.split("/") if part not in ("", ".")]
         base = root / mount_point.lstrip("/")
-        for depth in range(len(parts), -1, -1):
-            yield base.joinpath(*parts[:depth])
+        folders += [base.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
+    return tuple(folders)
 
 
 def _group_path(root: Path, controller: str) -> str | None:

@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/codes.h"
 #include "ring/killpoint.h"
+
+/* Who has looked for so long in vain is, perhaps, in the way of whoever is to give it something. */
+#define YIELD_AFTER_NS 5000u
 
 static ff_worker_entry *entry(const ff_loop *loop)
 {
@@ -33,8 +37,14 @@ static int take_token(const ff_loop *loop)
     return 0;
 }
 
-static void relax(void)
+/* Let others go first: at first the other half of the core, then, where there are more processes than processors, one
+ * that has something to do. */
+static void relax(uint64_t looked_ns)
 {
+    if (looked_ns > YIELD_AFTER_NS) {
+        sched_yield();
+        return;
+    }
 #if defined(__x86_64__) || defined(__i386__)
     for (int i = 0; i < 8; i++)
         __builtin_ia32_pause();
@@ -53,6 +63,26 @@ void ff_loop_detach(ff_loop *loop)
     ff_flag_set(&entry(loop)->attached, 0);
 }
 
+static int signal_ready(const ff_loop *loop)
+{
+    uint64_t one = 1;
+    while (write(loop->ready_fd, &one, sizeof one) != (ssize_t)sizeof one)
+        if (errno != EINTR && errno != EAGAIN) /* EAGAIN: the counter is full, so it is readable */
+            return -1;
+        else if (errno == EAGAIN)
+            break;
+    FF_KILL_POINT(&loop->ring.header->kill_hits, "signal");
+    return 0;
+}
+
+/* Tell the consumer of what was held back, now that there is nothing to do: 0, or -1 where that is not possible. */
+static int tell_held_back(const ff_loop *loop)
+{
+    if (ff_flag_look(&loop->ring.header->waiting) < FF_WAIT_SEVERAL || ff_ring_complete(&loop->ring) == 0)
+        return 0;
+    return signal_ready(loop);
+}
+
 int ff_loop_acquire(ff_loop *loop)
 {
     ff_ring *ring = &loop->ring;
@@ -68,10 +98,13 @@ int ff_loop_acquire(ff_loop *loop)
             uint64_t now = ff_now_ns();
             if (begun == 0)
                 begun = now;
-            if (looking == 0)
+            if (looking == 0) {
+                if (tell_held_back(loop) != 0)
+                    return FF_STEP_LOST;
                 looking = now;
+            }
             if (now - looking < loop->patience_ns) {
-                relax();
+                relax(now - looking);
                 continue;
             }
             ff_flag_set(&mine->asleep, 1);
@@ -100,15 +133,15 @@ int ff_loop_acquire(ff_loop *loop)
     }
 }
 
-static int signal_ready(const ff_loop *loop)
+/* Whether the consumer is to hear of a cell that was published, and perhaps completed its batch. */
+static int is_awaited(const ff_loop *loop, int complete)
 {
-    uint64_t one = 1;
-    while (write(loop->ready_fd, &one, sizeof one) != (ssize_t)sizeof one)
-        if (errno != EINTR && errno != EAGAIN) /* EAGAIN: the counter is full, so it is readable */
-            return -1;
-        else if (errno == EAGAIN)
-            break;
-    return 0;
+    const uint32_t waiting = ff_flag_look(&loop->ring.header->waiting);
+    if (waiting == FF_WAIT_CELL || !complete)
+        return waiting == FF_WAIT_CELL;
+    if (waiting >= FF_WAIT_SEVERAL)
+        return ff_ring_complete(&loop->ring) > waiting - FF_WAIT_SEVERAL;
+    return waiting == FF_WAIT_BATCH;
 }
 
 int ff_loop_publish(ff_loop *loop)
@@ -119,13 +152,7 @@ int ff_loop_publish(ff_loop *loop)
     int complete = ff_ring_publish(ring, &loop->claim);
     if (complete < 0)
         return FF_STEP_LOST;
-    uint32_t waiting = ff_flag_look(&ring->header->waiting);
-    if (waiting == FF_WAIT_CELL || (complete && waiting == FF_WAIT_BATCH)) {
-        if (signal_ready(loop) != 0)
-            return FF_STEP_LOST;
-        FF_KILL_POINT(&ring->header->kill_hits, "signal");
-    }
-    return FF_STEP_DONE;
+    return is_awaited(loop, complete) && signal_ready(loop) != 0 ? FF_STEP_LOST : FF_STEP_DONE;
 }
 
 void ff_loop_note(ff_loop *loop, uint32_t row)

@@ -58,7 +58,9 @@ static inline void ff_cell_set_own(ff_cell *cell, uint64_t word)
 /* ---- flags ---- */
 
 /* Set a flag, then look at the cells; change a cell, then look at the flag.  Both sides do both, all sequentially
- * consistent, so that one of the two always sees the other: the note on waking in ring.h. */
+ * consistent, so that one of the two always sees the other: the note on waking in ring.h.  A worker that held a signal
+ * back looks at waiting once more, then at the cells, when it has found none to claim: if the consumer has set another
+ * wish by then, it has looked at the cells itself after that. */
 static inline void ff_flag_set(ff_flag *flag, uint32_t value)
 {
     atomic_store(flag, value);

@@ -268,6 +268,16 @@ int ff_ring_ready(const ff_ring *ring, uint32_t slot, uint32_t *seen)
     return 1;
 }
 
+uint32_t ff_ring_complete(const ff_ring *ring)
+{
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < ring->slots; slot++) {
+        uint32_t seen = 0;
+        count += ff_ring_ready(ring, slot, &seen) != 0;
+    }
+    return count;
+}
+
 int64_t ff_ring_withdraw(ff_ring *ring, uint32_t slot, uint32_t sequence, const uint16_t *generations, unsigned *suspect)
 {
     ff_cell *cells = slot_cells(ring, slot);

@@ -30,6 +30,11 @@
  * slots drain cell by cell and no batch of theirs will be complete: with nothing else to wait for, the consumer asks for
  * a signal at every cell (FF_WAIT_CELL), and looks for a free slot once more before it polls.
  *
+ * Holding back: where units are small, to wake the consumer for each costs more than the work.  It waits for several
+ * (FF_WAIT_SEVERAL) then: who completes a batch signals if so many are complete, and who finds nothing to claim signals if
+ * any is, before it looks on or sleeps.  So what is complete is told at the latest when the worker that
+ * completed it has run out of work; should that take long, the consumer looks by itself after a millisecond.
+ *
  * Owing: while small units come and go, waking a further worker costs more than the work, so the consumer leaves it and
  * pays before it sleeps.  Its loop may take long instead, so a timer that all workers sleep on comes for the debt.  The
  * consumer opens a cell, then looks at owed and sets the timer unless it stands; the worker that gets the timer clears
@@ -62,8 +67,8 @@ enum ff_state { FF_FREE = 0, FF_OPEN = 1, FF_WRITING = 2, FF_READY = 3, FF_LEASE
 #define FF_ROW_DONE 1u
 #define FF_ROW_FAILED(code) ((uint8_t)(128 - (code)))
 
-/* What the consumer waits for, in the header's waiting word. */
-enum ff_wait { FF_WAIT_NOT = 0, FF_WAIT_BATCH = 1, FF_WAIT_CELL = 2 };
+/* What the consumer waits for, in the header's waiting word; FF_WAIT_SEVERAL and more: for so many batches more than one. */
+enum ff_wait { FF_WAIT_NOT = 0, FF_WAIT_BATCH = 1, FF_WAIT_CELL = 2, FF_WAIT_SEVERAL = 3 };
 
 typedef struct ff_ring_shape {
     uint32_t slots, rows, rows_per_cell, workers;
@@ -154,6 +159,9 @@ int ff_ring_check(const ff_ring *ring, uint32_t slot, uint32_t sequence, uint32_
 /* Whether a slot looks complete, for counting: nothing follows from it, so its words are not held against the books.
  * In *seen is how many of its cells were READY the last time, 0 after it is opened or taken: they are passed over. */
 int ff_ring_ready(const ff_ring *ring, uint32_t slot, uint32_t *seen);
+
+/* How many slots look complete. */
+uint32_t ff_ring_complete(const ff_ring *ring);
 
 /* READY -> LEASED, for a complete slot.  Returns how many of the first rows failed, with their numbers in failed[]. */
 uint32_t ff_ring_take(ff_ring *ring, uint32_t slot, uint32_t rows, uint32_t *failed);

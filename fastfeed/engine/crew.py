@@ -310,6 +310,11 @@ class Crew:
             self.wait(left)
         return not self._dying
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no worker has died, or been killed, that is not replaced."""
+        return not (self._dying or self.unburied or self._restart_at)
+
     def alive(self) -> list[int]:
         """The workers that run, as far as is known, and have not been killed."""
         return [worker for worker in self._pids if worker not in self._dying]

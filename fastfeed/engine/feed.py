@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -26,7 +27,7 @@ from threading import get_ident
 from types import GeneratorType
 from typing import Any, Self, cast
 
-from fastfeed._native import MAX_SLOTS, Clock
+from fastfeed._native import MAX_SLOTS, WAIT_BATCH, WAIT_CELL, WAIT_SEVERAL, Clock
 from fastfeed.engine.crew import Crew
 from fastfeed.engine.faces import Faces
 from fastfeed.engine.fork import tell
@@ -35,7 +36,7 @@ from fastfeed.engine.launch import limits_named
 from fastfeed.engine.payload import ring_of
 from fastfeed.engine.recovery import Recovery
 from fastfeed.engine.ring import Damaged, Ring, Slot, Totals
-from fastfeed.engine.stats import Stats, stats_of
+from fastfeed.engine.stats import Stats, added, stats_of
 from fastfeed.engine.turn import Turn, Turns
 from fastfeed.engine.unit import Units
 from fastfeed.errors import ConfigError, FeedClosed, RingMemoryError, SampleError
@@ -46,6 +47,8 @@ from fastfeed.rank import rank_here
 _NOTHING: dict[int, Any] = {}
 # Units that come and go faster than this are not worth waking a further worker for.
 _BRISK_NS = 100_000
+# Nor, faster than this, the consumer for each.  It looks by itself after as long again: the next may take long.
+_SMALL_NS = 1_000_000
 # No more batches than this are handed over together.
 TOGETHER = 4096
 # How often somebody looks for deaths and for workers that take too long, where the loop never waits.
@@ -89,7 +92,7 @@ class Feed(Faces):
         # How often an iteration has begun, or something else has said where the next one begins; for adapters.
         self.moves = 0
         self._clock = Clock()
-        self._brisk = False  # the last unit took next to no time
+        self._brisk = self._small = False  # the last unit took next to no time; little time
         self._totals: Totals = lambda: (0, 0, 0, 0, 0)
         tell(self)
 
@@ -186,7 +189,7 @@ class Feed(Faces):
                         raise self._turns.ended()
                 turn.thread = get_ident()
                 before_ns, asked_ns = asked_ns, clock.ask(handed_ns)
-                self._brisk = asked_ns - before_ns < _BRISK_NS
+                self._brisk, self._small = asked_ns - before_ns < _BRISK_NS, asked_ns - before_ns < _SMALL_NS
                 if turn.over:
                     raise self._turns.ended()
             self.job.ended()
@@ -232,7 +235,7 @@ class Feed(Faces):
         if running is not None and (running.held < self._held or self.job.is_outdated()):
             self._end_workers()
         running = self._started()
-        ring, half = running.ring, len(running.ring.slots) // 2
+        ring, half = running.ring, running.ring.usual // 2
         clock, pending, ordered = self._clock, self._pending, self._engine.ordered
         while not turn.over:
             if clock.asked_ns - running.looked_ns > _LOOK_NS:
@@ -280,13 +283,14 @@ class Feed(Faces):
                 ring.close()
                 raise
         before, totals = self._totals(), ring.totals  # not by the ring, which may be closed first in a forked child
-        self._totals = lambda: _added(before, totals())
+        self._totals = lambda: added(before, totals())
         return _Running(ring, crew, recovery, self._held)
 
     def _open(self, running: _Running, units: Units) -> float | None:
         """Fill the free slots, one unit at a time; seconds before the source is asked, where it is held off."""
         ring, crew, job = running.ring, running.crew, self.job
-        while not units.over and (slot := ring.next_free()) is not None:
+        most = len(ring.slots) if self._brisk and not ring.holds else ring.usual
+        while not units.over and len(self._pending) < most and (slot := ring.next_free()) is not None:
             if self._pending and (units.are_slow or not job.at_hand()):
                 hold_off_s = units.hold_off_s(job.at_hand(), self._first_complete(running) is not None)
                 if hold_off_s > 0:
@@ -347,8 +351,10 @@ class Feed(Faces):
             self._prepare(ring, self._pending[0])
         if crew.unburied:
             recovery.bury()
+        several = self._small and ring.payloads and bool(self._pending)
         # With nothing pending all slots drain after a loop that was left, and any cell that is finished may free one.
-        ring.want_signal(each_cell=not self._pending)
+        after = WAIT_SEVERAL + len(self._pending) // 2 if several else WAIT_BATCH if self._pending else WAIT_CELL
+        ring.want_signal(after)
         try:
             # Looked at once more: what came before the wish for a signal gave none.
             done = self._first_complete(running)
@@ -357,8 +363,11 @@ class Feed(Faces):
             if not self._pending and not ring.withdraw_abandoned():
                 self._free_leases(ring)
                 return None
-            if not crew.wait(recovery.until_deadline(hold_off_s)):
-                recovery.doubt(held_off=hold_off_s is not None)
+            at_most_s = hold_off_s if not several else min(_SMALL_NS / 1e9, hold_off_s or 1.0)
+            if not crew.wait(recovery.until_deadline(at_most_s)):
+                self._small = False
+                recovery.doubt(early=at_most_s is not None)
+            running.looked_ns = time.monotonic_ns()
         finally:
             ring.want_no_signal()
         if turn.over:
@@ -489,8 +498,3 @@ def _shut_down(crew: Crew, ring: Ring, pid: int) -> None:
     if os.getpid() == pid:  # a forked child must not end its parent's workers
         crew.stop()
         ring.close()  # not where an interrupt came: the crew that is left needs it
-
-
-def _added(before: tuple[int, ...], now: tuple[int, ...]) -> Any:
-    """The totals of the workers that there are, and of those before them."""
-    return tuple(map(sum, zip(before, now, strict=True)))

@@ -93,7 +93,7 @@ class PayloadRing(Ring):
             return super().collect(slot)
         slot.state = FREE
         slot.unit = None
-        self._free.append(slot)
+        self._free.appendleft(slot)
         return content, NO_ROWS, False, self.totals
 
     def _memory(self, slot: Slot) -> Any:
@@ -112,12 +112,15 @@ class PayloadRing(Ring):
 
 def ring_of(shape: Shape, slots: int | None, held: int, workers: int, remedy: str) -> Ring:
     """Make a ring of this many slots (None: as many as suit the work), for a loop that holds so many when it asks."""
+    spare = shape.spare if slots is None else 0
     slots = shape.slots if slots is None else slots
     if held > 1:  # what it is given next is leased besides, and one more is with the workers
         slots = min(max(slots + held - 1, held + 2), MAX_SLOTS)
     if shape.row_bytes is None:
-        return PayloadRing(slots, workers, remedy, shape.plain)
-    return Ring(slots, shape.rows, shape.row_bytes, workers, remedy)
+        ring = PayloadRing(min(slots + spare, MAX_SLOTS), workers, remedy, shape.plain)
+        ring.usual = slots
+        return ring
+    return Ring(slots, shape.rows, shape.row_bytes, workers, remedy, shape.cell_rows)
 
 
 def _sparse_bytes() -> int:

@@ -80,20 +80,23 @@ class Recovery:
 
     def until_deadline(self, at_most: float | None = None) -> float:
         """Seconds until the first worker will have spent too long on what it does, or until it is time for a look."""
-        left = [_DOUBT_S if at_most is None else min(_DOUBT_S, at_most)]
+        longest = _DOUBT_S if at_most is None else min(_DOUBT_S, at_most)
+        if self._timeout is None and self._crew.is_whole:
+            return longest
+        left = [longest]
         left += [DYING_S - spent for *_, spent in self._crew.dying()]
         if self._timeout is not None:
             left.append(self._timeout - max((spent for _, spent in self._in_hand()), default=0.0))
             left += [self._timeout + _LOAD_S - spent for *_, spent in self._crew.loading()]
         return max(0.0, min(left))
 
-    def doubt(self, held_off: bool) -> None:
+    def doubt(self, early: bool) -> None:
         """Nothing came in time: whoever was woken for the work may be stopped.  The others look, and it is named.
 
-        Not each time where the feed waits for so short a time only because its source is held off.
+        Not each time where the feed waits for a short time only, because its source is held off or its units are small.
         """
         now = time.monotonic()
-        if held_off and now - self._doubted_at < _DOUBT_S:
+        if early and now - self._doubted_at < _DOUBT_S:
             return
         self._doubted_at = now
         self._crew.wake()
@@ -114,6 +117,8 @@ class Recovery:
         """
         if self._timeout is not None:
             self._end_the_late(self._timeout)
+        elif self._crew.is_whole:
+            return
         if self._crew.unburied:
             self.bury()
         self._crew.restart_due()

@@ -53,6 +53,10 @@ class Shape(NamedTuple):
         Rows of a slot.
     row_bytes : int or None
         Bytes of a row; None where a slot carries one payload.
+    cell_rows : int
+        Rows that a worker takes at once, at least.
+    spare : int
+        Slots besides, for units that come and go in next to no time.
     plain : bytes
         How a payload begins that may be copied out of its slot.
     """
@@ -60,6 +64,8 @@ class Shape(NamedTuple):
     slots: int
     rows: int = 1
     row_bytes: int | None = None
+    cell_rows: int = 1
+    spare: int = 0
     plain: bytes = b""
 
 
@@ -122,6 +128,8 @@ class Ring:
         Entries of the worker table.
     remedy : str
         What the user can do where the memory is too small.
+    cell_rows : int
+        Rows of a cell, at least.
 
     Raises
     ------
@@ -131,10 +139,12 @@ class Ring:
 
     payloads = False
 
-    def __init__(self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = LESS) -> None:
-        # Cells are single rows up to 64 rows, so that a slot's last rows are shared out too; more cells than that
-        # would only make the scan for an open one longer.
-        rows_per_cell = -(-rows // 64)
+    def __init__(
+        self, slots: int, rows: int, row_bytes: int, workers: int, remedy: str = LESS, cell_rows: int = 1
+    ) -> None:
+        # Cells are small, so that a slot's last rows are shared out too; more of them than 64 would only make the scan
+        # for an open one longer.
+        rows_per_cell = max(min(cell_rows, rows), -(-rows // 64))
         self.size = size = _native.Ring.size(slots, rows, rows_per_cell, workers, row_bytes)
         self._remedy = remedy
         self._row_bytes = row_bytes
@@ -145,8 +155,9 @@ class Ring:
             self._mapping = _native.Mapping(self.fd, size, True)
             # The words before the slots are written while the ring is laid out, and only then is it known where the
             # slots begin: so what the slots, rounded up to pages, leave of the whole.
-            self._allocated = 0
+            self._allocated = self._mapped = 0
             self._allocate(size - slots * (-(-rows * row_bytes // PAGE) * PAGE))
+            self._map(size if self.payloads else self._allocated)
             self._shared = _native.Ring(
                 self._mapping, slots, rows, rows_per_cell, workers, row_bytes, payloads=self.payloads
             )
@@ -174,6 +185,9 @@ class Ring:
             Slot(number, self._shared.slots_at + number * self._stride, self._shared.index(number))
             for number in range(slots)
         ]
+        # How many are in flight at most, unless units come and go in next to no time.
+        self.usual = slots
+        # The one that was used last is used next: it is in the caches, and spare ones that are not needed cost nothing.
         self._free = deque(self.slots)
         self._held: list[Slot] = []  # leased or draining
         self._sequence = 0
@@ -188,20 +202,24 @@ class Ring:
             raise too_large(f"{ring} needs", slots * rows * row_bytes, limit, self._remedy)
 
     def _allocate(self, upto: int) -> None:
-        """Have the pages up to this offset exist, so that no store can meet a bus error, and map them here.
-
-        Mapped in the consumer too they count as shared, and nobody takes a page fault in the first epoch.
-        """
-        start = self._allocated
-        allocate(self.fd, start, upto - start, self._remedy)
-        page = start // PAGE * PAGE
-        self._mapping.advise(page, upto - page, _MADV_POPULATE_WRITE)
+        """Have the pages up to this offset exist, so that no store can meet a bus error."""
+        allocate(self.fd, self._allocated, upto - self._allocated, self._remedy)
         self._allocated = upto
+
+    def _map(self, upto: int) -> None:
+        """Map what exists up to this offset here: then it counts as shared, and the loop takes no page faults.
+
+        That takes three times as long as to make it exist.
+        """
+        page = self._mapped // PAGE * PAGE
+        self._mapping.advise(page, min(upto, self._allocated) - page, _MADV_POPULATE_WRITE)
+        self._mapped = upto
 
     def memory(self) -> memoryview | None:
         """All of the ring's memory, made to exist, for somebody who wants to lock its pages; None for payloads."""
         if self._allocated < self.size:
             self._allocate(self.size)
+            self._map(self.size)
         return self._mapping.memory()
 
     # ---- a slot's round ----
@@ -237,10 +255,16 @@ class Ring:
 
     def complete(self, slot: Slot) -> bool:
         """Whether every row of an open slot is done, read off its cells."""
-        return _sound(self._shared.check(slot.number, slot.sequence, slot.rows)) == 1
+        state = self._shared.check(slot.number, slot.sequence, slot.rows)
+        return _sound(state) == 1 if state < 0 else state == 1
 
     def lease(self, slot: Slot) -> _native.Lease:
-        """What exports a slot's memory and keeps it from being used again; may be had before the slot is complete."""
+        """What exports a slot's memory and keeps it from being used again; may be had before the slot is complete.
+
+        A slot is mapped here when it is first leased, which is best done while the workers are at it.
+        """
+        if slot.at + self._stride > self._mapped:
+            self._map(slot.at + self._stride)
         return self._shared.lease(slot.number, slot.rows)
 
     def take(self, slot: Slot) -> list[int] | None:
@@ -296,7 +320,7 @@ class Ring:
         self._release(slot)
         slot.state = FREE
         slot.unit = None
-        self._free.append(slot)
+        self._free.appendleft(slot)
 
     def sweep(self) -> bool:
         """Bring back the slots that nobody refers to or writes to any more; whether any slot is free then.
@@ -341,9 +365,9 @@ class Ring:
 
     # ---- workers ----
 
-    def want_signal(self, each_cell: bool = False) -> None:
-        """Have the workers signal when a batch may be complete, or whenever they have finished a cell."""
-        self._shared.set_waiting(_native.WAIT_CELL if each_cell else _native.WAIT_BATCH)
+    def want_signal(self, after: int = _native.WAIT_BATCH) -> None:
+        """Have the workers signal when a batch may be complete, after each cell, or after several batches."""
+        self._shared.set_waiting(after)
 
     def want_no_signal(self) -> None:
         """Save the workers the signals: the consumer is awake."""

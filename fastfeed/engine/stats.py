@@ -269,6 +269,11 @@ class Stats(LoopStats):
         return f"The workers are the slow side: {what} give them less to do: {self.remedies.less_work}."
 
 
+def added(before: tuple[int, ...], now: tuple[int, ...]) -> Any:
+    """Return the totals of the workers that there are, and of those before them."""
+    return tuple(map(sum, zip(before, now, strict=True)))
+
+
 def stats_of(job: Job, clock: Clock, totals: tuple[int, int, int, int, int], workers: int, rank: int) -> Stats:
     """Return the record of a feed; `totals` as `Ring.totals` has them."""
     _, size, read_ns, work_ns, idle_ns = totals

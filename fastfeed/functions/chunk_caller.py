@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from fastfeed import _native
 from fastfeed.functions.caller import COLLATING, Caller
 from fastfeed.randomness.seeds import random_state, seed_everything, seed_held, seedable
 from fastfeed.wire import frame
@@ -125,9 +126,7 @@ class ChunkCaller(Caller):
         done = 0
         if not (self._seeding or self._held or without or note):
             try:
-                for item in items:
-                    result = function(item)
-                    results.append(result if keep is None or type(result) in FIXED else keep(result, len(results)))
+                _native.apply(function, items, results, FIXED, keep)
                 return results, failures
             except BaseException as error:
                 done = len(results)

@@ -49,6 +49,7 @@ class ChunksJob(FunctionJob):
         pulled="the next items of the iterable",
     )
     can_leave_out = True
+    spare = 24  # so that a wake-up of the consumer, or of a worker, is for a dozen small chunks
 
     def __init__(
         self,

@@ -68,6 +68,9 @@ class FunctionJob:
         """Slots where the user names none."""
         return 2 + 2 * workers
 
+    spare = 0
+    """Slots besides, for units that come and go in next to no time."""
+
     def at_hand(self) -> bool:
         """Whether the next unit can be had at once, as far as is known."""
         return True
@@ -141,7 +144,7 @@ class FunctionJob:
 
     def shape(self, workers: int) -> Shape:
         """Ask for slots that carry payloads."""
-        return Shape(self.slots(workers), plain=frame.PLAIN)
+        return Shape(self.slots(workers), spare=self.spare, plain=frame.PLAIN)
 
     def order(self, unit: Any, index: memoryview, without: list[int] | None) -> Order:
         """The task of a unit; with a list of items to leave out, one that has killed a worker and is done item by item.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import sys
+from _blake2 import blake2b  # hashlib loads OpenSSL with it, which takes a worker 2 ms
 
 TYPE_CHECKING = False  # typing's would double the start-up time of a worker
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def seed_everything(*numbers: int) -> None:
     random, numpy_random, torch = sys.modules.get("random"), sys.modules.get("numpy.random"), torch_global()
     if random is numpy_random is torch:  # there is none
         return
-    seed = int.from_bytes(hashlib.blake2b(_packed(numbers), digest_size=8).digest(), "little")
+    seed = int.from_bytes(blake2b(_packed(numbers), digest_size=8).digest(), "little")
     if hasattr(random, "seed"):  # each may be just being loaded
         random.seed(seed)  # type: ignore[union-attr]
     if hasattr(numpy_random, "seed"):
@@ -97,11 +97,11 @@ class Held:
     def __init__(self, generator: Any, path: str) -> None:
         self.generator = generator
         self.path = path
-        self.base = hashlib.blake2b(repr(_plain(self.state())).encode(), digest_size=32).digest()
+        self.base = blake2b(repr(_plain(self.state())).encode(), digest_size=32).digest()
 
     def begin(self, key: bytes) -> None:
         """Begin afresh, from its base and a key."""
-        self.seed(hashlib.blake2b(key, key=self.base, digest_size=32).digest())
+        self.seed(blake2b(key, key=self.base, digest_size=32).digest())
 
     def seed(self, digest: bytes) -> None:
         """Begin at a digest of 32 bytes."""

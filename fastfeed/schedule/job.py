@@ -40,6 +40,8 @@ class ScheduledJob:
 
     kind: WorkerKind
     remedies: Remedies
+    cell_rows = 1
+    """Rows that a worker takes at once, at least."""
 
     def __init__(self, schedule: Schedule, row_bytes: int, on_error: str = "raise") -> None:
         self.ledger = Ledger()
@@ -125,7 +127,7 @@ class ScheduledJob:
     def shape(self, workers: int) -> Shape:
         """Ask for one row for each sample; see `default_prefetch` for how many slots."""
         rows = self._schedule.most_rows
-        return Shape(default_prefetch(workers, rows), rows, self._row_bytes)
+        return Shape(default_prefetch(workers, -(-rows // self.cell_rows)), rows, self._row_bytes, self.cell_rows)
 
     def units(self, epochs: int | None, workers: int) -> Iterator[Unit]:
         """Batches in the order of opening."""
@@ -379,9 +381,9 @@ class ScheduledJob:
         return {**self._schedule.fingerprint(), "source": self._digest_of_source}
 
 
-def default_prefetch(workers: int, rows: int) -> int:
+def default_prefetch(workers: int, cells: int) -> int:
     """Slots where the user names none: one that the consumer holds, one that waits for it, and two for the workers.
 
-    Two cells for each worker are wanted in flight, so small batches get more slots.
+    Two cells for each worker are wanted in flight, so batches of few cells get more slots.
     """
-    return 2 + max(2, -(-2 * workers // rows))
+    return 2 + max(2, -(-2 * workers // cells))

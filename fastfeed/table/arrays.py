@@ -129,6 +129,8 @@ def _as_columns(given: tuple[Any, ...]) -> tuple[Columns, list[Hashable] | None]
     return Columns([(f"array {key!r}", value) for key, value in given[0].items()]), list(given[0])
 
 
+# Rows in memory up to this size together are one worker's, who takes 10 us for them: to share them out would cost more.
+_CELL_BYTES = 64 << 10
 # So many rows tell arrays from others, in a plan's digest.
 _ROWS = 64
 
@@ -148,6 +150,8 @@ class _ArraysJob(ScheduledJob):
         self._starts, size = columns.layout(rows)
         # The columns of a slot begin at multiples of 64 bytes, so a row of the ring is a little more than one of each.
         super().__init__(schedule, max(1, -(-size // rows)))
+        if all(column.place is None for column in columns.columns):  # what is read from a file may take long for a row
+            self.cell_rows = max(1, _CELL_BYTES // self._row_bytes)
         self._columns = columns
         self._keys = keys
         self._with_index = with_index

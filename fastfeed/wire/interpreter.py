@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Found = tuple[str, str, list[str] | None]
 
 _LOADERS = ("SourceFileLoader", "SourcelessFileLoader", "ExtensionFileLoader")
+# By the path as it was last, the modules that a search of it leads to: each is looked at once, and not at each start.
+_in_place: dict[frozenset[str], dict[str, ModuleSpec]] = {}
 
 
 # ---- in the consumer ----
@@ -64,34 +66,39 @@ def surroundings() -> bytes:
 
 def _elsewhere() -> dict[str, Found]:
     """The modules of this process that a search of its path would not find, or not there: loaded by their path, say."""
-    path = {_absolute(entry) for entry in search_path()}
+    path = frozenset(map(_absolute, search_path()))
+    if path not in _in_place:
+        _in_place.clear()
+    in_place = _in_place.setdefault(path, {})
     found = {}
     for name, module in list(sys.modules.items()):
         spec: ModuleSpec | None = getattr(module, "__spec__", None)
-        if spec is None or spec.name != name:  # another name of a module
+        if spec is None or spec is in_place.get(name) or spec.name != name:  # the last: another name of a module
             continue
+        origin = _absolute(spec.origin) if spec.has_location and isinstance(spec.origin, str) else ""
         locations = spec.submodule_search_locations
         parts = None if locations is None else [_absolute(str(place)) for place in locations]  # a Path is one, too
-        origin = _absolute(spec.origin) if spec.has_location and isinstance(spec.origin, str) else ""
-        if not origin and (spec.origin is not None or not parts):
-            continue  # built in, or of a kind of its own
-        parent, _, last = name.rpartition(".")
-        package = getattr(sys.modules.get(parent), "__path__", None) or ()
-        if not _would_be_found(last, origin, parts, {_absolute(str(place)) for place in package} if parent else path):
-            loader = type(spec.loader).__name__
-            found[name] = origin, loader if loader in _LOADERS else _LOADERS[0], parts
+        is_of_its_own_kind = not origin and (spec.origin is not None or not parts)  # or built in
+        if is_of_its_own_kind or _would_be_found(name, origin, parts, path):
+            in_place[name] = spec
+            continue
+        loader = type(spec.loader).__name__
+        found[name] = origin, loader if loader in _LOADERS else _LOADERS[0], parts
     return found
 
 
-def _would_be_found(name: str, origin: str, parts: list[str] | None, path: set[str]) -> bool:
+def _would_be_found(name: str, origin: str, parts: list[str] | None, path: frozenset[str]) -> bool:
     from importlib.machinery import all_suffixes
 
+    parent, _, last = name.rpartition(".")
+    package = getattr(sys.modules.get(parent), "__path__", None) or ()
+    folders = {_absolute(str(place)) for place in package} if parent else path
     if not origin:  # a namespace
-        return {os.path.dirname(part) for part in parts or ()} <= path
+        return {os.path.dirname(part) for part in parts or ()} <= folders
     folder, file = os.path.split(origin)
     if parts is None:
-        return folder in path and file.startswith(name) and file[len(name) :] in all_suffixes()
-    return os.path.dirname(folder) in path and os.path.basename(folder) == name and file.startswith("__init__.")
+        return folder in folders and file.startswith(last) and file[len(last) :] in all_suffixes()
+    return os.path.dirname(folder) in folders and os.path.basename(folder) == last and file.startswith("__init__.")
 
 
 def _sources() -> dict[str, list[str]]:

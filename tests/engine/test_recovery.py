@@ -48,6 +48,8 @@ class FakeCrew:
     def die(self, cause: str | None = None) -> None:
         self.unburied[0] = Death(0, 1, 9, None, cause)
 
+    is_whole = False
+
     def alive(self) -> list[int]:
         return [] if self.killed else [0]
 

@@ -7,6 +7,8 @@ import copy
 import gc
 import os
 import pickle
+import select
+import threading
 
 import numpy as np
 import probe
@@ -362,6 +364,55 @@ def test_a_worker_has_the_consumer_look_at_a_word_that_cannot_be_there(ring: Rin
         os.close(ready)
     with pytest.raises(Damaged):
         ring.complete(slot)
+
+
+def test_a_signal_is_held_back_until_several_batches_are_there_or_a_worker_finds_nothing_to_do() -> None:
+    ring = Ring(slots=4, rows=1, row_bytes=16, workers=1)
+    ready, work = os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0)
+    worker = _native.FunctionWorker(probe.mapping(ring), 0, work, ready)
+    idle = threading.Thread(target=worker.take)
+
+    def make(batches: int) -> None:
+        for _ in range(batches):
+            worker.take()
+            worker.reply(0, 0, 1)
+
+    try:
+        for batch in range(4):
+            open_batch(ring, rows=1, batch=batch)
+        ring.want_signal(_native.WAIT_SEVERAL + 1)
+        make(1)
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(ready)
+        make(1)
+        assert os.eventfd_read(ready) == 1
+        ring.want_signal(_native.WAIT_SEVERAL + 7)
+        make(2)
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(ready)
+        idle.start()
+        assert select.select([ready], [], [], 60)[0]
+    finally:
+        ring.set_stop()
+        os.eventfd_write(work, 1)
+        idle.join()
+        os.close(ready)
+        os.close(work)
+        ring.close()
+
+
+def test_rows_are_taken_by_as_many_as_a_cell_is_to_have() -> None:
+    ring = Ring(slots=1, rows=7, row_bytes=16, workers=1, cell_rows=3)
+    worker = _native.FunctionWorker(probe.mapping(ring), 0, -1, -1)
+    try:
+        slot = open_batch(ring, rows=7)
+        for _ in range(3):
+            assert not ring.complete(slot)
+            assert worker.take() == slot.number
+            worker.reply(0, 0, 1)
+        assert ring.complete(slot)
+    finally:
+        ring.close()
 
 
 def carry(ring: PayloadRing, size: int) -> int:

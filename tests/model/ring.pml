@@ -37,6 +37,9 @@
 #ifndef STALE
 #define STALE 0 /* 1: the asleep flag of a dead worker is left standing; 0: cleared when it is reaped */
 #endif
+#ifndef SEVERAL
+#define SEVERAL 0 /* 1: the consumer waits for several batches, or for a worker that finds nothing to do */
+#endif
 #ifndef REACH
 #define REACH 0 /* n: place n must be reachable, so its assertion must fail */
 #endif
@@ -56,6 +59,7 @@
 #define OWNER(word) (((word) >> 7) & 3)
 #define GENERATION(word) (((word) >> 2) & 31)
 #define SEQUENCE(word) ((word) & 3)
+#define ALL_READY(s) (STATE(cell[(s) * CELLS]) == READY && STATE(cell[(s) * CELLS + CELLS - 1]) == READY)
 #define SLOT(number) ((number) / CELLS)
 #define LAST_CELL(number) ((number) % CELLS == CELLS - 1)
 
@@ -68,6 +72,7 @@ bool stop;
 #define WAIT_NOT 0
 #define WAIT_BATCH 1
 #define WAIT_CELL 2 /* after a loop was left: any cell that is published may free a slot */
+#define WAIT_SEVERAL 3
 bool failed[ALL_CELLS]; /* status column: the sample is set aside, the next worker skips it */
 #ifdef MUTANT_COUNTER
 byte counted[SLOTS];
@@ -170,6 +175,18 @@ end_gone:
     if
     :: atomic { ALIVE && stop -> process[me] = ZOMBIE; goto top } /* leaves */
     CLAIM_ANY
+#if SEVERAL && !defined(MUTANT_IDLE_NO_SIGNAL)
+    /* Nothing to do: what was held back when it was published is told now. */
+    :: atomic { ALIVE -> i = (waiting == WAIT_SEVERAL) };
+       STEP(
+           if
+           :: i == 1 && (ALL_READY(0) || ALL_READY(1)) -> i = 0
+           :: else -> i = 0; goto drowsy
+           fi);
+       STEP(ready = true);
+drowsy:
+       STEP(asleep[me] = true; asleep_here = true; goto look)
+#else
     :: atomic { ALIVE -> asleep[me] = true;
 #ifdef MUTANT_ASLEEP_NO_LOOK
            blocked[me] = true; goto sleep
@@ -177,6 +194,7 @@ end_gone:
            asleep_here = true; goto look
 #endif
        }
+#endif
     OR_DIE
     fi;
 #endif
@@ -308,6 +326,10 @@ publish:
         :: waiting != WAIT_NOT && i == 1 -> i = 0
 #else
         :: waiting == WAIT_CELL || (i == 1 && waiting == WAIT_BATCH) -> i = 0
+#if SEVERAL
+        :: waiting == WAIT_SEVERAL && i == 1 -> i = 0 /* enough are there */
+        :: waiting == WAIT_SEVERAL -> i = 0; goto top /* or they are not */
+#endif
 #endif
         :: else -> i = 0; goto top
         fi);
@@ -478,7 +500,7 @@ incomplete_now:
         goto poll };
 wait:
     atomic {
-        waiting = (slot[0] == OPENED || slot[1] == OPENED -> WAIT_BATCH : WAIT_CELL);
+        waiting = (slot[0] == OPENED || slot[1] == OPENED -> (SEVERAL -> WAIT_SEVERAL : WAIT_BATCH) : WAIT_CELL);
 #ifdef MUTANT_WAITING_NO_LOOK
         assert(!SOME(OPEN) || tokens >= SLEEPING); goto poll
 #endif
