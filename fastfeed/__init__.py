@@ -33,6 +33,7 @@ _HOMES = {
     "parallel": "functions.parallel",
     "prefetch": "functions.prefetch",
     "replay": "tools.replay",
+    "show": "tools.show",
 }
 
 # Adapters are modules of their own, beside this file, so that a framework is imported only where it is asked for.

@@ -31,5 +31,6 @@ from fastfeed.schedule.weights import Weights as Weights
 from fastfeed.sources.choose import files as files
 from fastfeed.table.arrays import arrays as arrays
 from fastfeed.tools.replay import replay as replay
+from fastfeed.tools.show import show as show
 
 __version__: str

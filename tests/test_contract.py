@@ -110,6 +110,18 @@ def same(got: list[Any], expected: list[Any], ordered: bool) -> bool:
 
 
 @kinds_and_workers
+def test_a_printed_feed_starts_nothing_and_moves_nothing(kind: Kind, workers: int) -> None:
+    with kind.make(num_workers=workers) as feed:
+        assert repr(feed).startswith("<fastfeed.Feed: ")
+        assert not psutil.Process().children()
+        told = []
+        for batch in feed:
+            told.append(plain(batch))
+            assert "epoch " in repr(feed)
+        assert told == kind.expected()
+
+
+@kinds_and_workers
 @orders
 def test_the_values_are_those_of_the_serial_computation(kind: Kind, workers: int, ordered: bool) -> None:
     with kind.make(num_workers=workers, ordered=ordered) as feed:

@@ -41,6 +41,9 @@ class Adapter:
         self.reached: dict[str, Any] | None = None
         self._loaded: dict[str, Any] | None = None  # where the feed was told to go on
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.feed.summary()}>"
+
     def __len__(self) -> int:
         return len(self.feed)
 

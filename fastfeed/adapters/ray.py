@@ -21,6 +21,7 @@ from fastfeed import options, tree
 from fastfeed.engine.feed import Feed
 from fastfeed.engine.job import Delivery, Remedies
 from fastfeed.engine.stats import Stats
+from fastfeed.engine.summary import said_workers
 from fastfeed.numeric import aligned_copy
 from fastfeed.options import EngineOptions
 from fastfeed.schedule.cursor import Unit
@@ -171,6 +172,10 @@ class RayFeed(Feed):
         super().__init__(job, EngineOptions(num_workers=0), lambda: plan)
         self._actors = job
 
+    def makers(self) -> str:
+        """How many actors there are, or will be, and with how many workers."""
+        return self._actors.size_in_words()
+
     def stats(self) -> Stats:
         """What happened so far; `workers` are those of all actors, `deaths` are of actors."""
         stats = super().stats()
@@ -210,6 +215,11 @@ class _RayJob:
         """The local feed's."""
         state: dict[str, Any] = self._job.state(self._ordered, waiting)
         return state
+
+    def size_in_words(self) -> str:
+        """How many actors there are to be, and with how many workers each."""
+        actors, workers = self._size
+        return f"{actors} {'actor' if actors == 1 else 'actors'} with {said_workers(workers)} each"
 
     def run_here(self, units: Iterator[Unit]) -> Iterator[Delivery]:
         """Have the units made elsewhere."""

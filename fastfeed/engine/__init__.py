@@ -12,7 +12,8 @@ recovery.py  who died on what, and how work goes on          turn.py    which lo
 fork.py      what a forked child does with all this          payload.py  a ring whose slots grow to what they carry
 unit.py      the units of one iteration, pulled one by one   launch.py  how a worker is launched
 metrics.py   the names by which others know the stats        clock.pxi  where the consumer's time went
-faces.py     what a feed offers to frameworks
+faces.py     what a feed offers to frameworks                summary.py  what a feed says of itself in a line
+notebook.py  what a notebook shows of the stats
 
 Words: slot (memory of one batch or payload), cell (rows of a slot that one worker claims), lease (what keeps a slot
 from being used again), crew (the workers of one feed), unit (what fills one slot).

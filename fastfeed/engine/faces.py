@@ -1,4 +1,4 @@
-"""The faces of a feed: a method for each framework, which loads the framework's adapter when it is called."""
+"""The faces of a feed: what it says of itself, and for each framework a method that loads the adapter when called."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from fastfeed.engine.job import Outline
+from fastfeed.engine.summary import said_workers, summary_of
 
 
 class Faces:
     """What `Feed` offers to frameworks."""
 
     def __repr__(self) -> str:
-        # What Keras, say, prints of an argument that it does not know.
-        return "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf(), feed.to_jax() or feed.to_torch()>"
+        # Keras, say, prints an argument that it does not know, and should say what to pass.
+        faces = "for a framework, pass feed.to_keras(), feed.to_tf(), feed.to_jax() or feed.to_torch()"
+        return f"<fastfeed.Feed: {self.summary()}; {faces}>"
+
+    def summary(self: Any) -> str:
+        """What is fed, in what batches, by how many workers, and where the loop stands, in a line.
+
+        Nothing is started for it, and no source is asked for anything but its length.
+        """
+        makers = "closed" if self._turns.closed else self.makers()
+        return summary_of(self.job, makers, self._turns.waiting())
+
+    def makers(self: Any) -> str:
+        """Who makes the batches, in words."""
+        return said_workers(self._workers)
 
     def __getitem__(self, index: object) -> NoReturn:
         """Say what to do instead: whoever asks takes the feed for a data set, as PyTorch's DataLoader does."""

@@ -182,6 +182,12 @@ class Job(Protocol):
     def outline(self) -> Outline:
         """Say what is known of the batches before the first is made."""
 
+    def contents(self) -> str:
+        """What is fed, and how much of it, in words: "60 rows of 2 arrays"; nothing is pulled for it."""
+
+    def standing(self, waiting: int) -> str:
+        """Where the loop stands, in words; `waiting` as for `state`."""
+
     def sizes(self) -> tuple[int, ...]:
         """How many samples batches have, the largest first; empty where that is not known."""
 

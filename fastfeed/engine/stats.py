@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from fastfeed.engine.metrics import counters_of, metrics_of
+from fastfeed.engine.notebook import html_of
 from fastfeed.machine import available_cpus
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class LoopStats:
     def metrics(self) -> dict[str, float]:
         """Return the numbers by the names that other programs know them by; see `Feed.metrics`."""
         return metrics_of(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_of(self)
 
     @property
     def _judged_s(self) -> float:

@@ -241,6 +241,23 @@ class ChunksJob(FunctionJob):
         _, first, items = unit
         return f"item {first}" if len(items) == 1 else f"items {first} to {first + len(items) - 1}"
 
+    def contents(self) -> str:
+        """The function, and what it is mapped over."""
+        try:
+            count = len(self._iterable)  # type: ignore[arg-type]
+            over = "1 item" if count == 1 else f"{count:,} items"
+        except TypeError:
+            over = f"a {type(self._iterable).__name__}"
+        return f"map of {self._caller.name()} over {over}"
+
+    def standing(self, waiting: int) -> str:
+        """The epoch, and for a sequence how many of its items the loop has had the results of."""
+        if self._delivered is None:
+            return super().standing(waiting)
+        position, count = self._delivered.position(waiting), len(self._iterable)  # type: ignore[arg-type]
+        left = position.progress[0].rest.count(count) if position.progress else count
+        return f"epoch {position.epoch}, {count - left:,} of {count:,} items delivered"
+
     def length(self) -> int:
         """As many as the iterable has, or batches of them."""
         try:

@@ -11,6 +11,8 @@ from fastfeed.schedule.rest import Rest
 
 # Results that are handed over later lie in the last so many chunks, and those without any result wait for nobody.
 _NOTED = 2 * TOGETHER
+# Of a chunk: the epoch, index of the first item, items, results, and the offsets of items without one.
+_Note = tuple[int, int, int, int, Collection[int]]
 
 
 class Delivered:
@@ -30,9 +32,8 @@ class Delivered:
         self.moved = False  # whether that is not simply after this one
         self._batched = batched
         self._at = Position()
-        # The last chunks, joined where one follows the other, nothing is missing and results are of as many items: the
-        # epoch, index of the first item, items, results, and the offsets of items without one.
-        self._noted: deque[tuple[int, int, int, int, Collection[int]]] = deque()
+        # The last chunks, joined where one follows the other, nothing is missing and results are of as many items.
+        self._noted: deque[_Note] = deque()
         self._joined = (-1, 0)  # epoch and first item of those that are being joined
         self._each = 1  # items of one of their results
         self._next = -1  # the item that would join them
@@ -70,18 +71,20 @@ class Delivered:
             self._at.forget_complete(self._left)  # or a loop over many epochs would keep one after the other
 
     def _end_joined(self) -> None:
-        if self._next >= 0:
-            (epoch, first), items = self._joined, self._next - self._joined[1]
-            self._noted.append((epoch, first, items, items // self._each, ()))
-            self._next = -1
+        self._noted.extend(self._being_joined())
+        self._next = -1
+
+    def _being_joined(self) -> list[_Note]:
+        """The chunks that are being joined, as one; nothing where there are none."""
+        (epoch, first), items = self._joined, self._next - self._joined[1]
+        return [(epoch, first, items, items // self._each, ())] if self._next >= 0 else []
 
     def position(self, waiting: int) -> Position:
         """Where the loop stands, which has not had the last so many results."""
         if self.moved:
             return self.start
         at = self._at.copy()
-        self._end_joined()
-        noted = list(self._noted)
+        noted = [*self._noted, *self._being_joined()]
         while waiting:
             epoch, first, items, results, missing = noted.pop()
             had = results - waiting

@@ -83,6 +83,10 @@ class FunctionJob:
         """What messages call a unit."""
         raise NotImplementedError
 
+    def contents(self) -> str:
+        """What is fed, and how much of it, in words."""
+        raise NotImplementedError
+
     def sent(self, unit: Any, size: int) -> None:
         """Look at a unit that was sent; for adapting."""
 
@@ -257,6 +261,10 @@ class FunctionJob:
     def sizes(self) -> tuple[int, ...]:
         """Nobody knows what the user's functions make."""
         return ()
+
+    def standing(self, waiting: int) -> str:
+        """The epoch that has not begun: of a generator, nothing else is known beforehand."""
+        return f"next epoch {self._epoch}"
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next iteration be this epoch; it seeds the random numbers."""

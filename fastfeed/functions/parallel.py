@@ -148,6 +148,10 @@ class _Door:
         functools.update_wrapper(self, function)
         self._call = call
 
+    def __repr__(self) -> str:
+        name = name_of(self)
+        return f"<fastfeed.parallel({name}): a call of it, as one of {name}, gives a feed>"
+
     def __call__(self, *args: Any, **kwargs: Any) -> Feed:
         return self._call(*args, **kwargs)
 

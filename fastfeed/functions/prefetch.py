@@ -151,6 +151,11 @@ class Prefetch(Generic[T]):
         self._rank = rank_here()
         self._closed = False
 
+    def __repr__(self) -> str:
+        of = self._iterable
+        what = of.summary() if isinstance(of, Feed) else options.shown(of)
+        return f"<fastfeed.Prefetch: {'closed; ' if self._closed else ''}{self._buffer_size} items ahead; {what}>"
+
     def __iter__(self) -> PrefetchIterator[T]:
         if self._closed:
             raise FeedClosed("this prefetch is closed: make a new one")

@@ -63,6 +63,11 @@ class RunsJob(FunctionJob):
         batches = [frame.opened(item) for item in items] if sealed else list(items)
         return batches, None if failed is None else self._error(unit, failed)
 
+    def contents(self) -> str:
+        """The function, and its runs."""
+        count = len(self._bounds)
+        return f"{self._caller.name()} in {count:,} {'run' if count == 1 else 'runs'}"
+
     def what(self, unit: RunUnit) -> str:
         """Name the elements of a run."""
         _, run, (start, stop) = unit
@@ -139,6 +144,11 @@ class StreamsJob(FunctionJob):
             return [], None
         self.ledger.samples += 1
         return [reply], None
+
+    def contents(self) -> str:
+        """The function, and its streams."""
+        count = len(self._bounds)
+        return f"{self._caller.name()} in {count:,} {'stream' if count == 1 else 'streams'}"
 
     def what(self, unit: StreamItem) -> str:
         """Name an item of a stream."""

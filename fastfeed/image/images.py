@@ -179,7 +179,7 @@ def images(
 
 
 class _ImageJob(ScheduledJob):
-    """Images as the feed's work."""
+    """Images as the feed's work; `layout` and `stored_as` are for whoever shows them, as `Compiled` has them."""
 
     remedies = Remedies(
         less_memory="lower prefetch, batch_size or the image size, or use dtype='uint8'",
@@ -200,6 +200,8 @@ class _ImageJob(ScheduledJob):
         self._row_shape = (height, width, 3) if compiled.layout == "NHWC" else (3, height, width)
         super().__init__(schedule, compiled.row_bytes, on_error)
         self.classes = source.classes
+        self.layout = compiled.layout
+        self.stored_as = compiled.stored_as
         self._source = source
         self._compiled = compiled
         self._initializer = callables.Initializer(initializer)
@@ -343,6 +345,9 @@ class _ImageJob(ScheduledJob):
         count = len(self._source)
         names = (os.path.basename(self._source.name(index)) for index in range(0, count, -(-count // _NAMES)))
         return hashlib.blake2s("\0".join(names).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+    def samples_in_words(self) -> str:
+        return f"images from {self._source!r}"
 
     def described(self) -> Iterator[bytes]:
         yield self._compiled.plan + (self._compiled.finish_plan or b"")

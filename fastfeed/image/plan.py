@@ -66,6 +66,8 @@ class Compiled:
         For one file.
     orient : bool
         Images are turned upright first.
+    stored_as : (sequence of float, sequence of float)
+        See `scaling_of`.
     """
 
     plan: bytes
@@ -77,6 +79,7 @@ class Compiled:
     finish_plan: bytes | None = None
     limits: Limits = Limits()
     orient: bool = False
+    stored_as: Scaling = _AS_IT_IS
 
     @property
     def row_bytes(self) -> int:
@@ -136,11 +139,11 @@ def compile_plan(
     def packed(ops: Sequence[Op], dtype: str, layout: str, stored_as: Scaling) -> bytes:
         return pack(ops, (out_h, out_w), dtype, layout, stored_as, exact=exact, orient=orient, limits=limits)
 
-    stored_as = _store_as(stored, normalize)
+    stored_as = scaling_of(stored, normalize)
     plan, finish_plan = packed(ops, stored, layout, stored_as), None
     if callables:
         plan, finish_plan = packed(ops, "uint8", "NHWC", _AS_IT_IS), packed([], stored, layout, stored_as)
-    return Compiled(plan, out_h, out_w, stored, layout, callables, finish_plan, limits, bool(orient))
+    return Compiled(plan, out_h, out_w, stored, layout, callables, finish_plan, limits, bool(orient), stored_as)
 
 
 def pack(
@@ -222,7 +225,8 @@ def _final_size(natives: Sequence[Transform]) -> tuple[int, int]:
     return sizes[-1]
 
 
-def _store_as(dtype: str, normalize: Normalize | None) -> Scaling:
+def scaling_of(dtype: str, normalize: Normalize | None) -> Scaling:
+    """Return (scale, bias): a level of 0..255 is stored as ``level * scale + bias``, channel by channel."""
     if dtype == "uint8":
         if normalize is not None:
             raise options.wrong(

@@ -27,6 +27,11 @@ class Cursor:
         self._start, self._moved = Position(epoch), True
 
     @property
+    def next_epoch(self) -> int:
+        """The epoch that the next iteration begins with."""
+        return self._start.epoch
+
+    @property
     def at_start(self) -> bool:
         """Whether the next iteration begins with the first batch of its epoch, and leaves none out."""
         return self._start.is_whole

@@ -17,6 +17,7 @@ from fastfeed.numeric import aligned, aligned_copy
 from fastfeed.rank import automatic
 from fastfeed.schedule import state
 from fastfeed.schedule.cursor import Cursor, Unit
+from fastfeed.schedule.progress import Progress
 from fastfeed.schedule.rest import ALL
 from fastfeed.schedule.sampler import SamplerOrder
 from fastfeed.schedule.schedule import Schedule
@@ -107,6 +108,10 @@ class ScheduledJob:
 
     def source_digest(self) -> str:
         """Tell this source from others of as many samples: a few characters, the same wherever it lies."""
+        raise NotImplementedError
+
+    def samples_in_words(self) -> str:
+        """What the samples are, and how many: "60 rows of 2 arrays"."""
         raise NotImplementedError
 
     def described(self) -> Iterator[bytes]:
@@ -289,6 +294,22 @@ class ScheduledJob:
         last_rows = schedule.rows(schedule.batches - 1) if rows else 0
         return Outline(batch, rows, last_rows, self._is_strict() and self._cursor.at_start)
 
+    def contents(self) -> str:
+        """The samples, and which part of them is this process's."""
+        schedule = self._schedule
+        shard = f", shard {schedule.rank} of {schedule.world}" if schedule.world > 1 else ""
+        return f"{self.samples_in_words()}{shard}"
+
+    def standing(self, waiting: int) -> str:
+        """The epoch, and how many of its batches the loop has had."""
+        position = self._cursor.position()
+        progress = next(iter(position.progress), Progress())  # another thread's loop may empty it
+        had, total = progress.first + len(progress.ahead), progress.total
+        if total is None and not self._schedule.is_of_unknown_length:
+            total = self._schedule.batches_of(progress.rest)
+        of = "" if total is None else f" of {total:,}" if progress.rest == ALL else f" of the last {total:,}"
+        return f"epoch {position.epoch}, {had:,}{of} batches delivered"
+
     def sizes(self) -> tuple[int, ...]:
         """Sizes of batches, the largest first: also of those of an epoch that is not begun anew, but gone on with."""
         schedule, sizes = self._schedule, set()
@@ -312,6 +333,11 @@ class ScheduledJob:
         self._cursor.load(state.loaded(saved, self._schedule, self._of()))
 
     # ---- a plan's side ----
+
+    @property
+    def next_epoch(self) -> int:
+        """The epoch that the next iteration begins with."""
+        return self._cursor.next_epoch
 
     @property
     def batch_bytes(self) -> int:

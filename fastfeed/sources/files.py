@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from fastfeed.errors import ConfigError
-from fastfeed.options import several, wrong
+from fastfeed.options import several, shown, wrong
 from fastfeed.sources.labels import Labels, class_labels, make_labels
 from fastfeed.sources.listing import excluder, exists, has_wildcards, is_folder, list_folder, list_glob
 from fastfeed.sources.source import WHAT_WORKS, Source
@@ -55,7 +55,8 @@ class Files(Source):
 
     def __repr__(self) -> str:
         classes = "" if self.classes is None else f", {len(self.classes)} classes"
-        return f"Files({len(self)} files{classes})"
+        root = f" in {shown(self._root)}" if self._root else ""
+        return f"Files({len(self)} files{root}{classes})"
 
     def name(self, index: int) -> str:
         """Return the path of a file as the user spelt it."""

@@ -229,6 +229,10 @@ class _ArraysJob(ScheduledJob):
         rows = [(column.array.dtype.str, column.array.shape[1:]) for column in self._columns.columns]
         return hashlib.blake2s(repr((rows, self._keys)).encode(), digest_size=8).hexdigest()
 
+    def samples_in_words(self) -> str:
+        count = len(self._columns.columns)
+        return f"{self._columns.samples:,} rows of {'an array' if count == 1 else f'{count} arrays'}"
+
     def described(self) -> Iterator[bytes]:
         step = -(-self._columns.samples // _ROWS)
         yield repr((self._keys, self._with_index)).encode()

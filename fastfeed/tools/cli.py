@@ -1,4 +1,4 @@
-"""The command line: ``fastfeed bench`` and ``fastfeed doctor``; arguments in, an exit status out.
+"""The command line: ``fastfeed bench``, ``doctor`` and ``show``; arguments in, an exit status out.
 
 Exit status: 0 done, 1 doctor found something to change or bench could not run a feed, 2 it cannot be done (stderr says
 why), 130 interrupted.
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 
 _QUICK_SECONDS = 7.0
 _DEFAULT_SECONDS = 36.0
+_SIZE = 224
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help(sys.stderr)
+        return 2
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -46,9 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fastfeed", description="Measure data loading, or look at this machine.")
+    parser = argparse.ArgumentParser(prog="fastfeed", description="Measure data loading, or look at it.")
     parser.add_argument("--version", action="version", version=f"fastfeed {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="command")
     bench = commands.add_parser(
         "bench",
         help="images per second here, beside other loaders and the decoder alone",
@@ -76,6 +82,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(run=_doctor)
     doctor.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    show = commands.add_parser(
+        "show",
+        help="what transforms make of some images, as a picture",
+        description="Draw images as they come out of the transforms, chosen at random, with labels and positions.",
+    )
+    show.set_defaults(run=_show)
+    show.add_argument("source", help="folder (its class folders give labels) or glob of images")
+    show.add_argument("-o", "--output", metavar="FILE.png", required=True, help="the file to draw into")
+    show.add_argument(
+        "--transforms", metavar="TEXT", help="as in a program: 'RandomResizedCrop(224), RandomHorizontalFlip()'"
+    )
+    show.add_argument(
+        "--size", type=_positive, help="resize whole frames to this first (default without transforms: 224)"
+    )
+    show.add_argument("-n", type=_positive, default=16, metavar="COUNT", help="how many images (default: 16)")
+    show.add_argument("--seed", type=int, default=0, help="decides which images, and what is random (default: 0)")
     return parser
 
 
@@ -121,6 +143,21 @@ def _doctor(options: argparse.Namespace) -> int:
     examined = doctor.examine()
     print(json.dumps(examined.as_dict(), indent=2) if options.json else doctor.text(examined), flush=True)
     return 1 if examined.advice else 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    sheet = importlib.import_module("fastfeed.tools.sheet")
+    sheet.require_pil()
+    sheet.check_path(options.output)
+    size = options.size or (None if options.transforms else _SIZE)
+    written = importlib.import_module("fastfeed.tools.written")
+    transforms = None if options.transforms is None else written.transforms_of(options.transforms)
+    images = importlib.import_module("fastfeed.image.images").images
+    given = {"batch_size": options.n, "shuffle": True, "seed": options.seed, "shard": (0, 1), "num_workers": 0}
+    feed = images(options.source, size, transforms=transforms, **given)
+    drawn = importlib.import_module("fastfeed.tools.show").show(feed, options.output, n=options.n)
+    print(f"{options.output}: {drawn!r}", flush=True)
+    return 0
 
 
 @contextlib.contextmanager

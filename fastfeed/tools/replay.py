@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Generic, TypeVar
 
 from fastfeed import options, tree
+from fastfeed.engine.summary import said_batch
 from fastfeed.errors import ConfigError
 from fastfeed.wire.snapshot import snapshot
 
@@ -70,6 +71,12 @@ class Replay(Generic[T]):
     def __init__(self, batches: list[T], length: int | None) -> None:
         self._batches = batches
         self._length = length
+
+    def __repr__(self) -> str:
+        count = len(self._batches)
+        what = "1 batch" if count == 1 else f"{count} batches"
+        epoch = "for ever" if self._length is None else f"{self._length:,} an epoch"
+        return f"<fastfeed.Replay: {what} of {said_batch(self._batches[0])} again and again, {epoch}>"
 
     def __iter__(self) -> Iterator[T]:
         return itertools.islice(itertools.cycle(self._batches), self._length)

@@ -171,5 +171,5 @@ def test_of_functions_no_batch_is_known(feed: Callable[[], ff.Feed], outline: Ou
 
 
 def test_a_printed_feed_says_what_frameworks_take() -> None:
-    said = "<fastfeed.Feed: for a framework, pass feed.to_keras(), feed.to_tf(), feed.to_jax() or feed.to_torch()>"
-    assert repr(FEEDS["rows"]()) == said
+    said = "; for a framework, pass feed.to_keras(), feed.to_tf(), feed.to_jax() or feed.to_torch()>"
+    assert repr(FEEDS["rows"]()).endswith(said)

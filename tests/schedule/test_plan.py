@@ -56,7 +56,7 @@ def test_a_plan_of_arrays_carries_them(given: Any) -> None:
 
 def test_a_plan_is_printed_with_the_options_that_were_given(photos: Path) -> None:
     plan = ff.images(ff.files(photos), 16, shuffle=True, weights=None, shard=(1, 2)).plan()
-    text = "<Plan of images(source=Files(50 files), size=16, shuffle=True, shard=(1, 2))>"
+    text = f"<Plan of images(source=Files(50 files in '{photos}/'), size=16, shuffle=True, shard=(1, 2))>"
     assert repr(plan) == repr(pickle.loads(pickle.dumps(plan))) == text
     weights = ff.Weights(np.ones(5), replacement=False)
     text = "<Plan of arrays(array([0, 1, 2, 3, 4]), weights=Weights(5 weights, num_samples=None, replacement=False), "

@@ -23,7 +23,7 @@ def test_a_flat_folder_gives_its_images_sorted_and_no_labels(here: Path) -> None
     assert found.labels is None
     assert found.classes is None
     assert len(found) == 5
-    assert repr(found) == "Files(5 files)"
+    assert repr(found) == "Files(5 files in 'photos/')"
 
 
 @pytest.mark.parametrize("folder", ["photos", "photos/"])
@@ -52,7 +52,7 @@ def test_class_folders_give_integer_labels(here: Path) -> None:
     assert found.paths == ["p/cat/1.jpg", "p/cat-big/3.jpg", "p/dog/2.jpg", "p/dog/deep/er/0.jpg"]
     assert found.labels is not None
     assert list(found.labels) == [0, 1, 2, 2]
-    assert repr(found) == "Files(4 files, 3 classes)"
+    assert repr(found) == "Files(4 files in 'p/', 3 classes)"
 
 
 def test_the_order_is_that_of_the_components_not_of_the_whole_strings(here: Path) -> None:

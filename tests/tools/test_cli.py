@@ -60,13 +60,21 @@ def test_an_empty_folder_is_named_with_the_remedy(tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["bench", "--workers", "0"], ["bench", "--size", "big"], ["bench", "--seconds", "-1"]],
+    [["nonsense"], ["bench", "--workers", "0"], ["bench", "--size", "big"], ["bench", "--seconds", "-1"]],
 )
 def test_arguments_that_cannot_be_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     assert stopped.value.code == 2
     assert "usage: fastfeed" in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "usage: fastfeed" in captured.err
+    assert "what fastfeed finds here, and what to change" in captured.err
 
 
 def test_a_plot_without_matplotlib_is_refused_before_anything_is_measured(
