@@ -8,19 +8,46 @@
 static _Atomic(const ff_loops *) active;
 
 #if defined(__x86_64__)
+#include <cpuid.h>
+
 extern const ff_loops ff_loops_avx512, ff_loops_avx2;
+
+/* Asked of the processor itself: __builtin_cpu_supports is part of a compiler's library, and zig's says no to everything. */
+struct cpu {
+    unsigned base, features, more; /* ECX of leaf 1, EBX and ECX of leaf 7 */
+    uint32_t saved;                /* the registers that the system keeps for a process */
+};
+
+static struct cpu this_cpu(void)
+{
+    struct cpu cpu = {0};
+    unsigned eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &cpu.base, &edx) || !(cpu.base & bit_OSXSAVE))
+        return cpu;
+    __asm__ volatile("xgetbv" : "=a"(cpu.saved), "=d"(edx) : "c"(0));
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        cpu.features = ebx;
+        cpu.more = ecx;
+    }
+    return cpu;
+}
+
+static int has(unsigned features, unsigned wanted)
+{
+    return (features & wanted) == wanted;
+}
 
 static int has_avx2(void)
 {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"); /* F16C is older, and clang cannot ask for it */
+    struct cpu cpu = this_cpu();
+    return has(cpu.saved, 0x6) && has(cpu.base, bit_F16C) && has(cpu.features, bit_AVX2 | bit_BMI2);
 }
 
 static int has_avx512(void)
 {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vnni");
+    struct cpu cpu = this_cpu();
+    return has_avx2() && has(cpu.saved, 0xe6) && has(cpu.more, bit_AVX512VNNI) &&
+           has(cpu.features, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
 }
 #endif
 #if defined(__aarch64__)
