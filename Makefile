@@ -7,6 +7,8 @@
 #   make fuzz    the decoder under libFuzzer, SECONDS=60
 #   make setup   set up and build, only    make suites  the benchmarks of the parts
 #   make test-frameworks   the adapters, with the frameworks that they are for (several GB)
+#   make wheels  what is released, into dist: an sdist, and wheels that need no compiler (docs/releasing.md)
+#   make test-wheel   the tests, with the wheel in dist installed where there is no compiler
 #   make clean   remove what was built
 #
 # PYTHON=python3.12 picks the interpreter, SOURCE=folder the photographs to measure with; ARGS="-k ring -x" goes to pytest.
@@ -85,6 +87,13 @@ table: setup
 suites: setup
 	$(PYTEST) bench
 
+# For each Python that is here, or PYTHON alone; ARCH=x86_64 builds for that architecture alone.
+wheels:
+	@PYTHON='$(PYTHON)' .ci/wheels $(ARCH)
+
+test-wheel:
+	@PYTHON='$(PYTHON)' .ci/test_wheel $(ARGS)
+
 clean:
 	rm -rf build dist *.egg-info fastfeed/_native.*.so .pytest_cache .mypy_cache .ruff_cache .benchmarks
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
@@ -92,4 +101,4 @@ clean:
 distclean: clean
 	rm -rf .venv
 
-.PHONY: setup build compile test test-frameworks stress debug asan check model fuzz bench table suites clean distclean
+.PHONY: setup build compile test test-frameworks stress debug asan check model fuzz bench table suites wheels test-wheel clean distclean
