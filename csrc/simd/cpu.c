@@ -13,7 +13,8 @@ extern const ff_loops ff_loops_avx512, ff_loops_avx2;
 static int has_avx2(void)
 {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"); /* F16C is older, and clang cannot ask for it */
+    /* F16C is older, and clang cannot ask for it. */
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
 static int has_avx512(void)
