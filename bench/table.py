@@ -142,9 +142,9 @@ def rates(paths: list[str], options: argparse.Namespace) -> list[Row]:
         loader = next((other for other in peers_whole if other.timed.name == "DataLoader" and other.timed.rates), None)
         return [
             Row("floor, images/s", "", "", f"{floor.timed.rate:.0f}"),
-            Row("W1 over the floor", "", ">= 0.80", f"{w1:.3f}", w1 >= 0.80),
+            Row("W1 over the floor", "", ">= 1.30", f"{w1:.3f}", w1 >= 1.30),
             *beside(peers_whole),
-            Row("W2 over the floor", "", ">= 1.05", f"{w2:.3f}", w2 >= 1.05),
+            Row("W2 over the floor", "", ">= 1.9", f"{w2:.3f}", w2 >= 1.9),
             *beside(peers_crop),
             Row(
                 f"1 -> {options.workers} workers",

@@ -116,6 +116,16 @@ def flat(width: int, height: int, components: int = 1, marker: int = SOF0, codes
     return start + _scan(every, 0, 63, 0) + codes + END
 
 
+def steep(blocks: int) -> bytes:
+    """A row of blocks in long codes: levels of 16 bits and 11 for their values, coefficients of 2 bits and 8."""
+    levels = segment(DHT, b"\0" + bytes([1] + 14 * [0] + [1]) + bytes([0, 11]))
+    others = segment(DHT, b"\x10" + bytes([0, 3] + 14 * [0]) + bytes([0, 8, 1]))
+    level = {0: "10000000000", 1: "01111111111"}  # up by 1024, and down again
+    codes = _bits("".join("1" + 15 * "0" + level[k % 2] + 3 * "0110000000" + "00" for k in range(blocks)))
+    start = b"\xff\xd8" + segment(DQT, b"\0" + bytes(64 * [1])) + _frame(SOF0, 8 * blocks, 8, 1)
+    return start + levels + others + _scan([1], 0, 63, 0) + codes + END
+
+
 def bomb(width: int, height: int, components: int, refinements: int, *, levels: bool = False) -> bytes:
     """A progressive JPEG of valid scans, some dozens of bytes each: one that begins, and those that refine it.
 

@@ -83,7 +83,7 @@ void ff_baseline_free(ff_baseline *d)
 
 int ff_baseline_takes(const struct jpeg_decompress_struct *c)
 {
-    if (c->progressive_mode || c->arith_code || c->data_precision != 8 || c->comps_in_scan != c->num_components ||
+    if (!ff_jpeg_has_blocks(c) || c->progressive_mode || c->arith_code || c->data_precision != 8 || c->comps_in_scan != c->num_components ||
         c->Ss != 0 || c->Se != 63 || c->Ah != 0 || c->Al != 0)
         return 0;
     if (c->num_components == 1)
@@ -268,10 +268,9 @@ static int transform_four(const ff_baseline *d, const component *m, int16_t *con
 static int blocks_of_row(ff_baseline *d, const component *m, int row, int mcus, int16_t *found[FF_STRIP + 3])
 {
     int n = 0;
-    ff_block *block = d->blocks + m->first + row * m->h;
-    for (int mcu = 0; mcu < mcus; mcu++, block += d->per_mcu)
+    for (int mcu = 0; mcu < mcus; mcu++)
         for (int column = 0; column < m->h; column++)
-            found[n++] = block[column].coef;
+            found[n++] = d->blocks[mcu * d->per_mcu + m->first + row * m->h + column].coef;
     for (int k = 0; k < 3; k++)
         found[n + k] = d->blocks[FF_STRIP + k].coef;
     return n;

@@ -20,6 +20,16 @@ typedef struct ff_baseline ff_baseline;
 ff_baseline *ff_baseline_new(void); /* NULL: no memory */
 void ff_baseline_free(ff_baseline *d);
 
+/* Whether samples are coded as blocks of 8 x 8: libjpeg-turbo 3 also reads lossless JPEGs, which it cannot cut or reduce. */
+static inline int ff_jpeg_has_blocks(const struct jpeg_decompress_struct *c)
+{
+#if JPEG_LIB_VERSION >= 70
+    return c->min_DCT_h_scaled_size == DCTSIZE && c->min_DCT_v_scaled_size == DCTSIZE;
+#else
+    return c->min_DCT_scaled_size == DCTSIZE;
+#endif
+}
+
 /* Whether a JPEG whose header c has read is of the plain kind. */
 int ff_baseline_takes(const struct jpeg_decompress_struct *c);
 

@@ -186,6 +186,7 @@ static inline __attribute__((always_inline)) int read_first(ff_bits *at, int16_t
         ff_bits slow = b;
         if (symbol_at(&slow, &codes->dc_code, &value) == 0)
             return 0;
+        ff_refill(&slow);
         b = slow;
         coef[0] = (int16_t)value;
         position = 0;

@@ -285,7 +285,7 @@ static int is_smoothed(const struct jpeg_decompress_struct *c)
  * Components at 4x2 come out wrong at reduced scales, so what is not usual is decoded in its full width. */
 static int cuts_exactly(const ff_jpeg *j)
 {
-    if (is_smoothed(&j->c))
+    if (is_smoothed(&j->c) || !ff_jpeg_has_blocks(&j->c))
         return 0;
     const jpeg_component_info *k = j->c.comp_info;
     for (int c = 0; c < j->c.num_components; c++) {
@@ -302,9 +302,16 @@ int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator)
     const jpeg_component_info *luma = j->c.comp_info;
     const int h = luma->h_samp_factor, v = luma->v_samp_factor;
     if (j->c.num_components == 1 || (h == 1 && v == 1) || (h == 2 && v == 2))
-        return cuts_exactly(j);
+        return cuts_exactly(j); /* the library reduces it as well */
     /* libjpeg reduces chroma that is subsampled one way only twice as far as luma, or worse; our own reader does not */
     return denominator > 1 && ff_baseline_takes(&j->c);
+}
+
+/* Room for one of the library's lines, as long as the image is open; to be called with a landing place set. */
+static JSAMPARRAY a_line(ff_jpeg *j)
+{
+    const JDIMENSION width = j->c.output_width * (JDIMENSION)j->c.output_components;
+    return j->c.mem->alloc_sarray(COMMON(j), JPOOL_IMAGE, width, 1);
 }
 
 /* To be called with a landing place set. */
@@ -325,8 +332,14 @@ static void start_library(ff_jpeg *j, int denominator, const ff_window *window)
         j->left = left;
     }
     j->pixels = j->c.output_width;
-    if (window->y0 > 0)
-        (void)jpeg_skip_scanlines(&j->c, (JDIMENSION)window->y0);
+    if (ff_jpeg_has_blocks(&j->c)) {
+        if (window->y0 > 0)
+            (void)jpeg_skip_scanlines(&j->c, (JDIMENSION)window->y0);
+        return;
+    }
+    JSAMPARRAY line = a_line(j);
+    while (j->c.output_scanline < (JDIMENSION)window->y0)
+        (void)jpeg_read_scanlines(&j->c, line, 1);
 }
 
 /* A reader gave up: the library goes on from the next line, in the reader's geometry, and says what is wrong if anything
@@ -337,11 +350,7 @@ static void go_on_with_library(ff_jpeg *j, int64_t line)
     const int64_t left = j->left, pixels = j->pixels;
     j->own = 0;
     start_library(j, j->denominator, &rest);
-    j->whole_line = NULL;
-    if (pixels != j->pixels) {
-        const JDIMENSION width = j->c.output_width * (JDIMENSION)j->c.output_components;
-        j->whole_line = j->c.mem->alloc_sarray(COMMON(j), JPOOL_IMAGE, width, 1);
-    }
+    j->whole_line = pixels != j->pixels ? a_line(j) : NULL;
     j->left = left;
     j->pixels = pixels;
 }
@@ -467,8 +476,7 @@ static void finish_library(ff_jpeg *j)
 {
     if (j->own) { /* what follows its last row is unusual: the library says whether it will do */
         go_on_with_library(j, j->n_lines - 1);
-        const JDIMENSION width = j->c.output_width * (JDIMENSION)j->c.output_components;
-        (void)jpeg_read_scanlines(&j->c, j->c.mem->alloc_sarray(COMMON(j), JPOOL_IMAGE, width, 1), 1);
+        (void)jpeg_read_scanlines(&j->c, a_line(j), 1);
     }
     if (j->c.output_scanline == j->c.output_height)
         (void)jpeg_finish_decompress(&j->c);

@@ -25,7 +25,8 @@ int ff_jpeg_channels(const ff_jpeg *j); /* of a decoded line: 1 or 3 */
 int ff_jpeg_reduces_well(const ff_jpeg *j, int denominator);
 
 /* Begin decoding at 1/denominator (1, 2, 4 or 8).  The pixels inside the window come out exactly as in a decode of the
- * whole frame; lines are wider than the window, since the decoder can only cut between its blocks. */
+ * whole frame (but, at a reduced scale, where the frame has coefficients that no picture has: those that lie in the window
+ * decide who decodes it); lines are wider than the window, since the decoder can only cut between its blocks. */
 int ff_jpeg_start(ff_jpeg *j, int denominator, const ff_window *window, char err[FF_ERR_LEN]);
 int64_t ff_jpeg_left(const ff_jpeg *j);       /* the column that a line begins with, at most x0 */
 int64_t ff_jpeg_line_pixels(const ff_jpeg *j); /* pixels in a line */

@@ -40,7 +40,7 @@ static int has(unsigned features, unsigned wanted)
 static int has_avx2(void)
 {
     struct cpu cpu = this_cpu();
-    return has(cpu.saved, 0x6) && has(cpu.base, bit_F16C) && has(cpu.features, bit_AVX2 | bit_BMI2);
+    return has(cpu.saved, 0x6) && has(cpu.base, bit_F16C) && has(cpu.features, bit_AVX2 | bit_BMI | bit_BMI2);
 }
 
 static int has_avx512(void)

@@ -42,6 +42,7 @@ def images() -> Iterator[bytes]:
     yield plain[:-2] + b"\xff\xd2" + b"\x12" * 9 + jpegs.END
     yield plain[: len(plain) // 2] + jpegs.END
     yield jpegs.all_ones(plain)
+    yield jpegs.steep(12)
     yield jpegs.bomb(200, 200, 1, 3)
     yield jpegs.bomb(60, 60, 3, 3, levels=True)
     yield jpegs.flat(70, 50, 3)

@@ -165,6 +165,18 @@ def test_a_reader_that_gave_up_does_not_go_on(exact: bool) -> None:
         kernel(broken, [ff.Resize(40)], (40, 40), exact=exact)
 
 
+def test_the_longest_codes_do_not_use_up_the_bits_at_hand() -> None:
+    data = jpegs.steep(64)
+    assert_same(data, "steep")
+    for denominator in (1, 2, 4, 8):
+        width = 512 // denominator
+        row = kernel(data, [ff.Resize((8 // denominator, width), filter="box")], (8 // denominator, width), exact=False)
+        means = expected(data)[:, :, 0].reshape(8 // denominator, denominator, width, denominator).mean((1, 3))
+        assert np.abs(row[:, :, 0] - means).max() <= 4  # white is cut off before or behind the mean
+    for sides in ((8, 512), (1, 64)):
+        assert reader_of(data, size=sides) == "baseline"
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_tables_are_kept_and_never_mixed_up(sampling: str) -> None:
     """More pairs of codes than are kept, in turn, and again: each picture has its own."""

@@ -13,7 +13,7 @@ import pytest
 import fastfeed
 from fastfeed.errors import ConfigError
 from fastfeed.tools import cli, doctor
-from fastfeed.tools.bench import compare, peers, report
+from fastfeed.tools.bench import compare, environment, peers, report
 from fastfeed.tools.bench.compare import Comparison, Options
 from fastfeed.tools.bench.side import Side, SideError, Timed, start_all
 
@@ -193,6 +193,14 @@ def test_the_floor_names_the_file_that_it_cannot_decode(folder: Path, content: b
     finally:
         side.close()
     assert psutil.Process().children(recursive=True) == []
+
+
+def test_sides_find_the_package_and_no_module_of_its_under_the_name_of_a_framework(tmp_path: Path) -> None:
+    code = "import fastfeed, importlib.util as u; print(fastfeed.__file__, (u.find_spec('torch') or u).__name__)"
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=True)
+    found = done.stdout.strip()
+    assert found == f"{fastfeed.__file__} importlib.util"
 
 
 def test_a_side_that_fails_keeps_its_last_words_and_stops_no_other(folder: Path) -> None:

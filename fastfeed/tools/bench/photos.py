@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from fastfeed.errors import ConfigError, FastfeedError
 from fastfeed.machine import available_cpus
+from fastfeed.tools.bench import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -254,8 +255,6 @@ def _make_all(wanted: Sequence[Recipe], folder: Path, progress: Callable[[int, i
         return
     # Processes of our own making: this one may have threads (a progress bar's), which do not survive a fork, and
     # multiprocessing's other ways leave a process behind.
-    home = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
     reader, writer = os.pipe()  # one for all helpers: a byte for each photograph, and an end when the last one ends
     with contextlib.ExitStack() as stack:
         told = stack.enter_context(open(reader, "rb", buffering=0))
@@ -263,7 +262,7 @@ def _make_all(wanted: Sequence[Recipe], folder: Path, progress: Callable[[int, i
             for share in range(processes):
                 helper = subprocess.Popen(
                     [sys.executable, "-m", "fastfeed.tools.bench.photos", str(folder)],
-                    env=environment,
+                    env=environment(),
                     stdin=subprocess.PIPE,
                     stdout=end,
                 )

@@ -15,10 +15,11 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import psutil
+
+from fastfeed.tools.bench import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,16 +71,13 @@ class Side:
         self.timed = Timed(label, work.workers)
         self.pil = ""
         self._log = os.memfd_create("side")  # stderr: a pipe that nobody reads could fill up
-        # The package must be found by any interpreter, from wherever the driver was started.
-        home = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH")) if part)
         self._process = subprocess.Popen(
             [python, "-m", "fastfeed.tools.bench.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             bufsize=0,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
         )
         with contextlib.suppress(SideError):  # load() will say so
             self._order(side=name, **asdict(work))
