@@ -8,8 +8,6 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -40,9 +38,12 @@ def test_the_project_has_the_newest_version_of_the_changelog_or_the_next() -> No
     assert [numbers(PROJECT["version"]), *versions][0] >= max(versions, default=(0, 0, 0))
 
 
-@pytest.mark.parametrize("tag", [tag for tag in tags() if re.match(r"v\d", tag)])
-def test_a_tagged_commit_has_the_tags_version_and_nothing_unreleased(tag: str) -> None:
-    assert tag == f"v{PROJECT['version']}"
+def test_a_tagged_commit_has_the_tags_version_and_nothing_unreleased() -> None:
+    """Where no version is tagged, which is nearly always, there is nothing to hold together."""
+    released = [tag for tag in tags() if re.match(r"v\d", tag)]
+    assert released in ([], [f"v{PROJECT['version']}"])
+    if not released:
+        return
     assert HEADINGS[1].startswith(f"[{PROJECT['version']}] - ")
     assert CHANGELOG.split("## [Unreleased]")[1].split("\n## ")[0].strip() == ""
 
