@@ -23,6 +23,8 @@ static const uint8_t NATURAL[192] = {
 #define FIRST_MOVE_OF(entry) ((entry) >> 16 & 0xff)
 #define FIRST_OF(entry) ((int16_t)((entry) >> 32))
 #define SECOND_OF(entry) ((int16_t)((entry) >> 48))
+#define RUN_OF(symbol) ((symbol) >> 4 & 15)
+#define ENDS_BLOCK(symbol) (((symbol) & 15) == 0 && RUN_OF(symbol) != 15)
 
 /* The value behind a code whose symbol is known; at least length + n of the bits are valid. */
 static inline int32_t value_behind(uint64_t bits, unsigned length, unsigned n)
@@ -41,36 +43,33 @@ static unsigned symbol_at(ff_bits *b, const ff_code *code, int32_t *value)
     return found;
 }
 
-/* One block, from after a refill.  0: a code that no baseline JPEG has. */
-static inline __attribute__((always_inline)) int read_block(ff_bits *at, int16_t *coef, const ff_codes *codes)
+/* The level of a block, and where its table gives one at once and more is wanted, what follows; from after a refill.
+ * 0: a code that no baseline JPEG has.  position: of the last value. */
+static inline __attribute__((always_inline)) int read_level(ff_bits *b, int16_t *coef, const ff_codes *codes, int more,
+                                                            uint64_t *position)
 {
-    ff_bits b = *at; /* a copy whose address nobody has stays in registers */
-    uint64_t position; /* of the last value */
-    uint64_t e = codes->dc[b.bits >> (64 - FF_LOOK)];
+    const uint64_t e = codes->dc[b->bits >> (64 - FF_LOOK)];
     if (LIKELY(MOVE_OF(e) != FF_ASIDE)) {
-        position = MOVE_OF(e);
-        coef[NATURAL[position]] = SECOND_OF(e);
+        *position = MOVE_OF(e);
+        if (more)
+            coef[NATURAL[*position]] = SECOND_OF(e);
         coef[0] = FIRST_OF(e);
-        b.bits <<= BITS_OF(e);
-        b.have -= BITS_OF(e);
-        if (position >= FF_END) {
-            *at = b;
-            return 1;
-        }
-    } else {
-        int32_t value;
-        ff_bits slow = b;
-        if (symbol_at(&slow, &codes->dc_code, &value) == 0)
-            return 0;
-        ff_refill(&slow);
-        b = slow;
-        coef[0] = (int16_t)value;
-        position = 0;
+        b->bits <<= BITS_OF(e);
+        b->have -= BITS_OF(e);
+        return 1;
     }
-    for (;;) {
-        /* A look-up needs FF_LOOK bits, and three entries take at most as many each; a value that is not whole takes 10
-         * bits more than its code, and ends the round. */
-        uint64_t next;
+    int32_t value;
+    ff_bits slow = *b;
+    if (symbol_at(&slow, &codes->dc_code, &value) == 0)
+        return 0;
+    ff_refill(&slow); /* it may have taken 27 bits */
+    *b = slow;
+    coef[0] = (int16_t)value;
+    *position = 0;
+    return 1;
+}
+
+/* What both loops over the values of a block, in b behind position, look up next. */
 #define STEP                                                                                                               \
     e = codes->ac[b.bits >> (64 - FF_LOOK)];                                                                               \
     next = position + MOVE_OF(e);                                                                                          \
@@ -81,43 +80,65 @@ static inline __attribute__((always_inline)) int read_block(ff_bits *at, int16_t
     position = next;                                                                                                       \
     b.bits <<= BITS_OF(e);                                                                                                 \
     b.have -= BITS_OF(e)
+
+/* What is unusual about this entry: 1 and the position behind it, FF_END or more at the end of the block; or 0: a code that no
+ * baseline JPEG has. */
+static inline __attribute__((always_inline)) int read_unusual(ff_bits *b, int16_t *coef, const ff_codes *codes, uint64_t e,
+                                                              uint64_t *position)
+{
+    const uint64_t next = *position + MOVE_OF(e);
+    if (LIKELY(next >= FF_END && next < FF_END + 63)) {
+        coef[NATURAL[*position + FIRST_MOVE_OF(e)]] = FIRST_OF(e);
+        b->bits <<= BITS_OF(e);
+        b->have -= BITS_OF(e);
+        *position = FF_END;
+        return 1;
+    }
+    unsigned symbol;
+    int32_t value;
+    if (LIKELY(MOVE_OF(e) == FF_ASIDE && FIRST_OF(e) != 0)) { /* the code is whole, its value is not */
+        symbol = (unsigned)FIRST_OF(e) & 255;
+        const unsigned length = BITS_OF(e), n = symbol & 15;
+        value = value_behind(b->bits, length, n);
+        b->bits <<= length + n;
+        b->have -= length + n;
+    } else {
+        ff_bits slow = *b;
+        symbol = symbol_at(&slow, &codes->ac_code, &value);
+        *b = slow;
+        if (symbol == 0)
+            return 0;
+        if (ENDS_BLOCK(symbol)) {
+            *position = FF_END;
+            return 1;
+        }
+    }
+    *position += RUN_OF(symbol) + 1;
+    if (*position > 63)
+        return 0;
+    coef[NATURAL[*position]] = (int16_t)value;
+    ff_refill(b);
+    return 1;
+}
+
+/* One block, from after a refill.  0: a code that no baseline JPEG has. */
+static inline __attribute__((always_inline)) int read_block(ff_bits *at, int16_t *coef, const ff_codes *codes)
+{
+    ff_bits b = *at; /* a copy whose address nobody has stays in registers */
+    uint64_t position, e, next;
+    if (!read_level(&b, coef, codes, 1, &position))
+        return 0;
+    while (position < 63) {
+        /* A look-up needs FF_LOOK bits, and three entries take at most as many each; a value that is not whole takes 10
+         * bits more than its code, and ends the round. */
         STEP;
         STEP;
         STEP;
-#undef STEP
         ff_refill(&b);
         continue;
     unusual:
-        if (LIKELY(next >= FF_END && next < FF_END + 63)) {
-            coef[NATURAL[position + FIRST_MOVE_OF(e)]] = FIRST_OF(e);
-            b.bits <<= BITS_OF(e);
-            b.have -= BITS_OF(e);
-            break;
-        }
-        unsigned symbol;
-        int32_t value;
-        if (LIKELY(MOVE_OF(e) == FF_ASIDE && FIRST_OF(e) != 0)) { /* the code is whole, its value is not */
-            symbol = (unsigned)FIRST_OF(e) & 255;
-            const unsigned length = BITS_OF(e), n = symbol & 15;
-            value = value_behind(b.bits, length, n);
-            b.bits <<= length + n;
-            b.have -= length + n;
-        } else {
-            ff_bits slow = b;
-            symbol = symbol_at(&slow, &codes->ac_code, &value);
-            b = slow;
-            if (symbol == 0)
-                return 0;
-            if ((symbol & 15) == 0 && (symbol >> 4 & 15) != 15)
-                break;
-        }
-        position += (symbol >> 4 & 15) + 1;
-        if (position > 63)
+        if (!read_unusual(&b, coef, codes, e, &position))
             return 0;
-        coef[NATURAL[position]] = (int16_t)value;
-        if (position == 63)
-            break;
-        ff_refill(&b);
     }
     *at = b;
     return 1;
@@ -129,7 +150,7 @@ static inline __attribute__((always_inline)) int pass_rest(ff_bits *at, uint64_t
     ff_bits b = *at;
     for (;;) {
         uint64_t e, next; /* 3 FF_PASS_MOST + FF_PASS bits a round */
-#define STEP                                                                                                               \
+#define PASS_STEP                                                                                                               \
     e = codes->pass[b.bits >> (64 - FF_PASS)];                                                                             \
     next = position + (e >> 8);                                                                                            \
     if (next >= 63)                                                                                                        \
@@ -138,10 +159,10 @@ static inline __attribute__((always_inline)) int pass_rest(ff_bits *at, uint64_t
     b.bits <<= BITS_OF(e);                                                                                                 \
     b.have -= BITS_OF(e)
         ff_refill(&b);
-        STEP;
-        STEP;
-        STEP;
-#undef STEP
+        PASS_STEP;
+        PASS_STEP;
+        PASS_STEP;
+#undef PASS_STEP
         continue;
     unusual:
         if (LIKELY(next >= FF_END && next < FF_END + 63)) {
@@ -155,9 +176,9 @@ static inline __attribute__((always_inline)) int pass_rest(ff_bits *at, uint64_t
         b = slow;
         if (symbol == 0)
             return 0;
-        if ((symbol & 15) == 0 && (symbol >> 4 & 15) != 15)
+        if (ENDS_BLOCK(symbol))
             break;
-        position += (symbol >> 4 & 15) + 1;
+        position += RUN_OF(symbol) + 1;
         if (position > 63)
             return 0;
         if (position == 63)
@@ -172,65 +193,19 @@ static inline __attribute__((always_inline)) int pass_rest(ff_bits *at, uint64_t
 static inline __attribute__((always_inline)) int read_first(ff_bits *at, int16_t *coef, const ff_codes *codes, unsigned keep)
 {
     ff_bits b = *at;
-    uint64_t position;
-    uint64_t e = codes->dc[b.bits >> (64 - FF_LOOK)];
-    if (LIKELY(MOVE_OF(e) != FF_ASIDE)) {
-        position = MOVE_OF(e);
-        if (keep > 1)
-            coef[NATURAL[position]] = SECOND_OF(e);
-        coef[0] = FIRST_OF(e);
-        b.bits <<= BITS_OF(e);
-        b.have -= BITS_OF(e);
-    } else {
-        int32_t value;
-        ff_bits slow = b;
-        if (symbol_at(&slow, &codes->dc_code, &value) == 0)
-            return 0;
-        ff_refill(&slow);
-        b = slow;
-        coef[0] = (int16_t)value;
-        position = 0;
-    }
+    uint64_t position, e, next;
+    if (!read_level(&b, coef, codes, keep > 1, &position))
+        return 0;
     while (position + 1 < keep) {
-        uint64_t next; /* how many look-ups there are would be a guess for the processor: three, though fewer might do */
-#define STEP                                                                                                               \
-    e = codes->ac[b.bits >> (64 - FF_LOOK)];                                                                               \
-    next = position + MOVE_OF(e);                                                                                          \
-    if (next >= 63)                                                                                                        \
-        goto unusual;                                                                                                      \
-    coef[NATURAL[next]] = SECOND_OF(e);                                                                                    \
-    coef[NATURAL[position + FIRST_MOVE_OF(e)]] = FIRST_OF(e);                                                              \
-    position = next;                                                                                                       \
-    b.bits <<= BITS_OF(e);                                                                                                 \
-    b.have -= BITS_OF(e)
+        /* How many look-ups are needed would be a guess for the processor: three, though fewer might do. */
         STEP;
         STEP;
         STEP;
         ff_refill(&b);
         continue;
     unusual:
-        if (LIKELY(next >= FF_END && next < FF_END + 63)) {
-            coef[NATURAL[position + FIRST_MOVE_OF(e)]] = FIRST_OF(e);
-            position = FF_END;
-            b.bits <<= BITS_OF(e);
-            b.have -= BITS_OF(e);
-            break;
-        }
-        int32_t value;
-        ff_bits slow = b;
-        const unsigned symbol = symbol_at(&slow, &codes->ac_code, &value);
-        b = slow;
-        ff_refill(&b);
-        if (symbol == 0)
+        if (!read_unusual(&b, coef, codes, e, &position))
             return 0;
-        if ((symbol & 15) == 0 && (symbol >> 4 & 15) != 15) {
-            position = FF_END;
-            break;
-        }
-        position += (symbol >> 4 & 15) + 1;
-        if (position > 63)
-            return 0;
-        coef[NATURAL[position]] = (int16_t)value;
     }
     if (position < 63 && !pass_rest(&b, position, codes))
         return 0;
