@@ -3,9 +3,10 @@
 Work: a whole sweep over 24 made photographs (median 500x375, 100 kB) a round, from memory to one row, 224x224.  The
 first of each group is the floor; read the others as ratios to it, in the same run.  ``extra_info`` has images/s.
 
-Last figures (one core of an Intel Xeon with AVX-512, libjpeg-turbo 2.1.5), images/s over the floor's 780: whole frame
-0.93, random crop 1.27, cover and centre 1.13, bicubic 0.88, affine 0.81, colour with hue 0.75, colour 0.69.  Resampling
-alone: AVX-512 0.12 ms an image, AVX2 0.14 ms, baseline 1.4 ms.  12 megapixels of 2 and 4 MB: 1.41 over full decode.
+Last figures (one core of a shared Intel Xeon with AVX-512, libjpeg-turbo 2.1.5), images/s over the floor's 493: whole
+frame 1.49, random crop 2.10, cover and centre 1.78, bicubic 1.40, affine 1.29, colour with hue 1.21, colour 1.02.
+Resampling alone: AVX-512 0.17 ms an image, AVX2 0.20 ms, baseline 2.2 ms.  12 megapixels of 2 and 4 MB: 2.7 over full
+decode, 1.8 exact.
 """
 
 from __future__ import annotations
