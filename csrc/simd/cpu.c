@@ -37,16 +37,20 @@ static int has(unsigned features, unsigned wanted)
     return (features & wanted) == wanted;
 }
 
+static int supports_avx2(struct cpu cpu)
+{
+    return has(cpu.saved, 0x6) && has(cpu.base, bit_F16C) && has(cpu.features, bit_AVX2 | bit_BMI | bit_BMI2);
+}
+
 static int has_avx2(void)
 {
-    struct cpu cpu = this_cpu();
-    return has(cpu.saved, 0x6) && has(cpu.base, bit_F16C) && has(cpu.features, bit_AVX2 | bit_BMI | bit_BMI2);
+    return supports_avx2(this_cpu());
 }
 
 static int has_avx512(void)
 {
-    struct cpu cpu = this_cpu();
-    return has_avx2() && has(cpu.saved, 0xe6) && has(cpu.more, bit_AVX512VNNI) &&
+    const struct cpu cpu = this_cpu();
+    return supports_avx2(cpu) && has(cpu.saved, 0xe6) && has(cpu.more, bit_AVX512VNNI) &&
            has(cpu.features, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL);
 }
 #endif
